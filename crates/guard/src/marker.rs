@@ -1,0 +1,76 @@
+//! The two sides that the gate compares: what the disk says it is, and what the record says belongs into this slot.
+
+use crate::{
+    fields::{ParseError, fields, or_dash},
+    identity::{Epoch, Generation, Incarnation, MemberId},
+};
+
+const KEYS: [&str; 4] = ["incarnation", "member", "generation", "epoch"];
+
+/// What a disk says it is; lies on the data volume and is written by the guard alone, before every start of etcd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// The cluster's life that the disk belongs to.
+    pub incarnation: Incarnation,
+    /// Whose log the disk holds; unknown for a founder until the record knows it.
+    pub member: Option<MemberId>,
+    /// Which of the slot's disks this is.
+    pub generation: Generation,
+    /// How often etcd was started on it, this start included.
+    pub epoch: Epoch,
+}
+
+/// What the record gives to this slot; rendered by the platform, may lag behind the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// The cluster's present life.
+    pub incarnation: Incarnation,
+    /// The member that lives in the slot, once known.
+    pub member: Option<MemberId>,
+    /// The disk that the slot has now.
+    pub generation: Generation,
+    /// The latest start on that disk that the record has seen; 0 before the first.
+    pub epoch: Epoch,
+}
+
+impl Marker {
+    /// Reads a marker file.
+    ///
+    /// # Errors
+    /// Anything that [`Marker::render`] would not write.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let [incarnation, member, generation, epoch] = fields(text, KEYS)?;
+        Ok(Self {
+            incarnation: incarnation.value()?,
+            member: member.optional()?,
+            generation: generation.value()?,
+            epoch: epoch.value()?,
+        })
+    }
+
+    /// The content of the marker file.
+    pub fn render(&self) -> String {
+        lines(&self.incarnation, self.member, self.generation, self.epoch)
+    }
+}
+
+impl Seat {
+    /// Reads a seat file.
+    ///
+    /// # Errors
+    /// Anything that [`Seat::render`] would not write.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let Marker { incarnation, member, generation, epoch } = Marker::parse(text)?;
+        Ok(Self { incarnation, member, generation, epoch })
+    }
+
+    /// The content of the seat file.
+    pub fn render(&self) -> String {
+        lines(&self.incarnation, self.member, self.generation, self.epoch)
+    }
+}
+
+fn lines(incarnation: &Incarnation, member: Option<MemberId>, generation: Generation, epoch: Epoch) -> String {
+    let member = or_dash(member);
+    format!("incarnation={incarnation}\nmember={member}\ngeneration={generation}\nepoch={epoch}\n")
+}
