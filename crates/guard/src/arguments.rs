@@ -1,0 +1,209 @@
+//! The command line, read without a library: six paths, an optional instance, and etcd's own command.
+//!
+//! etcd's command is looked at for one thing only: that it does not lead etcd to another disk, or past the flags of the
+//! permit. A guard of the wrong directory would be worse than none, for it says that all is well.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fmt,
+    os::unix::ffi::OsStrExt,
+    path::{self, Path, PathBuf},
+};
+
+use etcdop_guard::InstanceId;
+
+pub(crate) const HELP: &str = "\
+etcdop-guard: decides whether etcd may start on this disk, then becomes etcd
+
+Usage: etcdop-guard --marker PATH --data-dir PATH --seat PATH --permit PATH --ledger PATH --status PATH
+                    [--instance ID] -- ETCD [ARGS]...
+
+  --marker PATH    what the disk says it is; on the data volume, written here
+  --data-dir PATH  etcd's data directory
+  --seat PATH      what the record gives to this slot; written by the platform
+  --permit PATH    one-time permit for an empty disk; written by the platform
+  --ledger PATH    the permit that was used; not on the data volume, written here
+  --status PATH    one line that says where this guard stands; written here
+  --instance ID    this process's name in permit and status (default: proc:<boot id>:<pid>:<start time>)
+  --help, --version
+
+It waits until seat and permit are there; SIGTERM ends it at once, except as process 1 of a container, where the
+kernel drops signals that nobody handles. Exit codes of its own; all others are etcd's:
+   2  the command line is wrong
+  70  marker-unreadable  the marker cannot be understood
+  71  foreign            the disk belongs to another cluster or member
+  72  retired            the slot got a newer disk
+  73  older-copy         the record saw a later start than this disk
+  74  data-lost          a marker and no log
+  75  unmarked           data and no marker
+  76  permit-used        the permit was used before and the disk is empty
+  77  etcd-not-runnable  etcd is missing or cannot be executed
+  78  state-unreadable   the data directory or the ledger cannot be read
+  79  state-not-written  marker or ledger cannot be written
+";
+
+/// What the caller asks for.
+pub(crate) enum Request {
+    Help,
+    Version,
+    Guard(Box<Arguments>),
+}
+
+/// A complete command line.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) files: Files,
+    /// `None` when the process is to name itself.
+    pub(crate) instance: Option<InstanceId>,
+    pub(crate) etcd: EtcdCommand,
+}
+
+/// Where everything lies.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) marker: PathBuf,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) seat: PathBuf,
+    pub(crate) permit: PathBuf,
+    pub(crate) ledger: PathBuf,
+    pub(crate) status: PathBuf,
+}
+
+/// What stands behind `--`.
+#[derive(Debug)]
+pub(crate) struct EtcdCommand {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+}
+
+/// What is wrong with the command line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Usage {
+    Unknown(OsString),
+    Missing(&'static str),
+    Twice(&'static str),
+    NoValue(&'static str),
+    BadInstance(String),
+    NoCommand,
+    LedgerOnData,
+    OtherDataDir(OsString),
+    Forbidden(&'static str),
+    ForbiddenVariable(&'static str),
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(argument) => write!(f, "unknown argument '{}'", argument.display()),
+            Self::Missing(option) => write!(f, "{option} is missing"),
+            Self::Twice(option) => write!(f, "{option} is there twice"),
+            Self::NoValue(option) => write!(f, "{option} needs a value"),
+            Self::BadInstance(why) => write!(f, "--instance cannot be used: {why}"),
+            Self::NoCommand => f.write_str("etcd's own command is missing: -- ETCD [ARGS]..."),
+            Self::LedgerOnData => {
+                f.write_str("--ledger lies inside --data-dir: a wiped disk would bring its used permit back to life")
+            }
+            Self::OtherDataDir(path) => {
+                write!(f, "etcd is given data directory '{}', which is not the guarded one", path.display())
+            }
+            Self::Forbidden(flag) => write!(f, "etcd's {flag} is not possible here: it goes past what is checked"),
+            Self::ForbiddenVariable(name) => {
+                write!(f, "environment variable {name} is not possible here: it goes past what is checked")
+            }
+        }
+    }
+}
+
+const OPTIONS: [&str; 7] = ["--marker", "--data-dir", "--seat", "--permit", "--ledger", "--status", "--instance"];
+
+/// Reads the command line; `environment` is what etcd will inherit.
+pub(crate) fn parse(
+    mut arguments: impl Iterator<Item = OsString>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Request, Usage> {
+    let mut values: [Option<OsString>; OPTIONS.len()] = Default::default();
+    let mut etcd = None;
+    while let Some(argument) = arguments.next() {
+        match argument.as_bytes() {
+            b"--help" | b"-h" => return Ok(Request::Help),
+            b"--version" => return Ok(Request::Version),
+            b"--" => {
+                let program = arguments.next().ok_or(Usage::NoCommand)?;
+                etcd = Some(EtcdCommand { program: program.into(), arguments: arguments.collect() });
+                break;
+            }
+            _ => {}
+        }
+        let (name, attached) = split(&argument);
+        let Some(at) = OPTIONS.iter().position(|option| name == *option) else {
+            return Err(Usage::Unknown(argument));
+        };
+        let value = attached.map(ToOwned::to_owned).or_else(|| arguments.next());
+        let value = value.filter(|value| !value.is_empty() && value != "--").ok_or(Usage::NoValue(OPTIONS[at]))?;
+        if values[at].replace(value).is_some() {
+            return Err(Usage::Twice(OPTIONS[at]));
+        }
+    }
+    let [marker, data_dir, seat, permit, ledger, status, instance] = values;
+    let path = |value: Option<OsString>, at: usize| value.map(PathBuf::from).ok_or(Usage::Missing(OPTIONS[at]));
+    let files = Files {
+        marker: path(marker, 0)?,
+        data_dir: path(data_dir, 1)?,
+        seat: path(seat, 2)?,
+        permit: path(permit, 3)?,
+        ledger: path(ledger, 4)?,
+        status: path(status, 5)?,
+    };
+    let etcd = etcd.ok_or(Usage::NoCommand)?;
+    check(&files, &etcd, environment)?;
+    let instance = instance.map(|text| text.to_string_lossy().parse()).transpose();
+    let instance = instance.map_err(|why: etcdop_guard::BadId| Usage::BadInstance(why.to_string()))?;
+    Ok(Request::Guard(Box::new(Arguments { files, instance, etcd })))
+}
+
+fn check(
+    files: &Files,
+    etcd: &EtcdCommand,
+    mut environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<(), Usage> {
+    if absolute(&files.ledger).starts_with(absolute(&files.data_dir)) {
+        return Err(Usage::LedgerOnData);
+    }
+    let mut arguments = etcd.arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let (flag, attached) = split(argument);
+        // Go's flags take one dash or two.
+        let flag = flag.as_bytes();
+        match flag.strip_prefix(b"--").or_else(|| flag.strip_prefix(b"-")) {
+            Some(b"data-dir") => {
+                let value = attached.or_else(|| arguments.next().map(OsString::as_os_str)).unwrap_or_default();
+                if absolute(Path::new(value)) != absolute(&files.data_dir) {
+                    return Err(Usage::OtherDataDir(value.to_owned()));
+                }
+            }
+            // etcd ignores every flag beside a configuration file, so those of the permit too.
+            Some(b"config-file") => return Err(Usage::Forbidden("--config-file")),
+            Some(b"wal-dir") => return Err(Usage::Forbidden("--wal-dir")),
+            Some(_) | None => {}
+        }
+    }
+    let forbidden = ["ETCD_CONFIG_FILE", "ETCD_WAL_DIR"];
+    match environment.find_map(|(name, _)| forbidden.into_iter().find(|forbidden| name == *forbidden)) {
+        Some(name) => Err(Usage::ForbiddenVariable(name)),
+        None => Ok(()),
+    }
+}
+
+/// `--name=value` as name and value; any other text as it is.
+fn split(argument: &OsStr) -> (&OsStr, Option<&OsStr>) {
+    let bytes = argument.as_bytes();
+    match bytes.iter().position(|byte| *byte == b'=') {
+        Some(at) => (OsStr::from_bytes(&bytes[..at]), Some(OsStr::from_bytes(&bytes[at + 1..]))),
+        None => (argument, None),
+    }
+}
+
+/// Two spellings of one path are equal in this form, symbolic links followed where the path exists.
+fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().or_else(|_| path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+}

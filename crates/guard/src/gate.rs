@@ -1,0 +1,186 @@
+//! The effects around the decision, in the one order that keeps data: check everything, note the permit as used, write
+//! the marker, say so, become etcd.
+//!
+//! A crash after any step is safe: before the ledger nothing happened; after it the permit is dead and the disk empty
+//! or marked without a log, which the next start refuses. So a start may be lost, never repeated.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use etcdop_guard::{
+    Disk, InstanceId, Ledger, LedgerEntry, Marker, Permit, Progress, Refusal, Seat, Status, Verdict, WaitReason,
+    decide, examine_data, examine_marker, read_text, replace, write_durably,
+};
+
+use crate::{
+    arguments::{EtcdCommand, Files},
+    program, resolve,
+};
+
+/// How long somebody is expected to be about to open the gate.
+const FRESH: Duration = Duration::from_secs(10);
+/// Between two looks while fresh: a start should not be later for having waited.
+const POLL_FRESH: Duration = Duration::from_millis(2);
+/// Between two looks afterwards.
+const POLL_SETTLED: Duration = Duration::from_millis(50);
+/// Between two questions to the name service.
+const POLL_NAMES: Duration = Duration::from_millis(100);
+
+/// Waits until etcd may start and becomes it; returns only with the reason why this process never will.
+pub(crate) fn pass(files: Files, instance: InstanceId, etcd: &EtcdCommand) -> Refusal {
+    let mut gate = Gate { files, instance, told: None };
+    let refusal = gate.wait_and_start(etcd);
+    gate.tell(Progress::from(&refusal));
+    refusal
+}
+
+struct Gate {
+    files: Files,
+    instance: InstanceId,
+    /// What was said last, and whether it reached the status file.
+    told: Option<(Progress, Delivery)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    Written,
+    Failed,
+}
+
+impl Gate {
+    fn wait_and_start(&mut self, etcd: &EtcdCommand) -> Refusal {
+        // Before anybody counts on this process: a member is added for whoever stands at the gate.
+        if let Err(refusal) = program::find(&etcd.program) {
+            return refusal;
+        }
+        let arrival = Instant::now();
+        let mut resolved: Option<Permit> = None;
+        loop {
+            match self.look() {
+                Err(refusal) | Ok(Verdict::Refuse(refusal)) => return refusal,
+                Ok(Verdict::Wait(reason)) => {
+                    self.tell(Progress::from(&reason));
+                    thread::sleep(if arrival.elapsed() < FRESH { POLL_FRESH } else { POLL_SETTLED });
+                }
+                // Names take their time. What was decided before the question is decided again after it.
+                Ok(Verdict::Start { first: Some(permit), .. }) if resolved.as_ref() != Some(&permit) => {
+                    match resolve::unresolved(&permit) {
+                        None => resolved = Some(permit),
+                        Some(reason) => {
+                            self.tell(Progress::from(&reason));
+                            thread::sleep(POLL_NAMES);
+                        }
+                    }
+                }
+                Ok(Verdict::Start { marker, first }) => return self.start(&marker, first.as_ref(), etcd),
+            }
+        }
+    }
+
+    /// Reads all files anew and decides.
+    fn look(&self) -> Result<Verdict, Refusal> {
+        let files = &self.files;
+        let unreadable = |path: &Path, why: String| Refusal::StateUnreadable { path: path.to_owned(), why };
+        let data = examine_data(&files.data_dir, &files.marker)
+            .map_err(|error| unreadable(&files.data_dir, error.to_string()))?;
+        let disk = Disk { marker: examine_marker(&files.marker), data };
+        let seat = read_rendered(&files.seat, Seat::parse);
+        let permit = read_rendered(&files.permit, Permit::parse);
+        let entry = read(&files.ledger, LedgerEntry::parse);
+        let ledger = match (&entry, &permit) {
+            (Ok(Some(entry)), Ok(Some(permit))) => entry.about(permit),
+            (Ok(_), _) => Ledger::Unused,
+            // What cannot be read may say "used".
+            (Err(_), _) => Ledger::Used,
+        };
+        let verdict = decide(
+            &disk,
+            seat.as_ref().ok().and_then(Option::as_ref),
+            permit.as_ref().ok().and_then(Option::as_ref),
+            ledger,
+            &self.instance,
+        );
+        // A file that cannot be understood counts as missing; only where that decides, it is named as the reason.
+        let not_understood =
+            |path: &Path, why| Verdict::Wait(WaitReason::FileUnreadable { path: path.to_owned(), why });
+        Ok(match (verdict, seat, permit, entry) {
+            (Verdict::Wait(WaitReason::NoRecord), Err(why), ..) => not_understood(&files.seat, why),
+            (Verdict::Wait(WaitReason::NoPermit), _, Err(why), _) => not_understood(&files.permit, why),
+            (Verdict::Refuse(Refusal::PermitUsed { .. }), _, _, Err(why)) => {
+                return Err(unreadable(&files.ledger, why));
+            }
+            (verdict, ..) => verdict,
+        })
+    }
+
+    fn start(&mut self, marker: &Marker, first: Option<&Permit>, etcd: &EtcdCommand) -> Refusal {
+        let program = match program::find(&etcd.program) {
+            Ok(program) => program,
+            Err(refusal) => return refusal,
+        };
+        if let Some(permit) = first
+            && let Err(refusal) = write(&self.files.ledger, &LedgerEntry::of(permit).render())
+        {
+            return refusal;
+        }
+        if let Err(refusal) = write(&self.files.marker, &marker.render()) {
+            return refusal;
+        }
+        self.tell(Progress::Started { epoch: marker.epoch });
+        let flags = first.map(Permit::first_start_flags).into_iter().flatten();
+        let error = Command::new(&program).args(&etcd.arguments).args(flags).exec();
+        Refusal::EtcdNotRunnable { program, why: error.to_string() }
+    }
+
+    /// Tells the platform, and people, where this guard stands. A status that cannot be written stops nobody.
+    fn tell(&mut self, progress: Progress) {
+        let repeated = match &self.told {
+            Some((told, Delivery::Written)) if *told == progress => return,
+            Some((told, Delivery::Failed)) => *told == progress,
+            Some((_, Delivery::Written)) | None => false,
+        };
+        let line = Status { instance: self.instance.clone(), progress: progress.clone() }.render();
+        if !repeated {
+            say(line.trim_end());
+        }
+        let delivery = match replace(&self.files.status, &line) {
+            Ok(()) => Delivery::Written,
+            Err(error) => {
+                if !repeated {
+                    say(&format!("{} cannot be written: {error}", self.files.status.display()));
+                }
+                Delivery::Failed
+            }
+        };
+        self.told = Some((progress, delivery));
+    }
+}
+
+/// To the log of whoever listens. The manager at the other end may be dead, and the guard outlives it.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "etcdop-guard: {text}");
+}
+
+fn write(path: &Path, content: &str) -> Result<(), Refusal> {
+    let refuse = |why: String| Refusal::StateNotWritten { path: path.to_owned(), why };
+    write_durably(path, content).map_err(|error| refuse(error.to_string()))
+}
+
+fn read<T, E: fmt::Display>(path: &Path, parse: fn(&str) -> Result<T, E>) -> Result<Option<T>, String> {
+    let text = read_text(path).map_err(|error| error.to_string())?;
+    text.map(|text| parse(&text)).transpose().map_err(|error| error.to_string())
+}
+
+/// As [`read`], for what a platform renders: where it projects an annotation, one that is not there is an empty file.
+fn read_rendered<T, E: fmt::Display>(path: &Path, parse: fn(&str) -> Result<T, E>) -> Result<Option<T>, String> {
+    let text = read_text(path).map_err(|error| error.to_string())?;
+    let text = text.filter(|text| !text.trim().is_empty());
+    text.map(|text| parse(&text)).transpose().map_err(|error| error.to_string())
+}

@@ -1,0 +1,50 @@
+//! `etcdop-guard`: stands in etcd's place, decides whether it may start on this disk, and becomes it.
+//!
+//! One process all along: the platform that started the guard holds etcd's PID. The guard handles no signals, so SIGTERM
+//! ends it at once, except as process 1 of a container: there the kernel drops what nobody handles.
+
+mod arguments;
+mod gate;
+mod program;
+mod resolve;
+
+use std::{
+    env,
+    io::{self, Write},
+    process::{self, ExitCode},
+};
+
+use arguments::{Arguments, Request};
+use etcdop_guard::process_instance;
+
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match arguments::parse(env::args_os().skip(1), env::vars_os()) {
+        Ok(Request::Help) => show(arguments::HELP),
+        Ok(Request::Version) => show(concat!("etcdop-guard ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Request::Guard(arguments)) => guard(*arguments),
+        Err(usage) => {
+            eprintln!("etcdop-guard: {usage} (see etcdop-guard --help)");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn guard(arguments: Arguments) -> ExitCode {
+    let instance = arguments.instance.map_or_else(|| process_instance(process::id()), Ok);
+    match instance {
+        Ok(instance) => {
+            let refusal = gate::pass(arguments.files, instance, &arguments.etcd);
+            ExitCode::from(refusal.kind().exit_code())
+        }
+        Err(error) => {
+            eprintln!("etcdop-guard: /proc does not tell this process's start time ({error}): pass --instance");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn show(text: &str) -> ExitCode {
+    if io::stdout().write_all(text.as_bytes()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
