@@ -1,0 +1,147 @@
+//! Why something does not happen now. Every reason says what blocks and what to do, so that status, events and the terminal
+//! say the same.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::{
+    id::{ClusterId, Generation, Incarnation, MemberId, Slot},
+    launch::OptionError,
+    observation::Blocker,
+    size::Size,
+    step::EtcdStep,
+    version::{EtcdVersion, PathError},
+};
+
+/// Why something does not happen now.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
+#[serde(tag = "reason", content = "details")]
+#[expect(missing_docs, reason = "the fields are named in the sentence right above them")]
+pub enum Reason {
+    // --- birth and record
+    #[error("size is 0 and nothing was ever created: set a size of 1 or more to create the cluster")]
+    NothingToCreate,
+    #[error("slot {slot} holds {what}: move it away, or adopt it; nothing is created over existing data")]
+    DataInTheWay { slot: Slot, what: String },
+    #[error("slot {slot} is not at the gate yet: {why}")]
+    NotAtGate { slot: Slot, why: Blocker },
+    #[error("founder in slot {slot} does not serve yet: {why}")]
+    FounderSilent { slot: Slot, why: Blocker },
+    #[error(
+        "founder in slot {slot} lost its disk while the cluster was forming, and no member list can be read: bring the other founders \
+         back, or destroy the cluster and create it again"
+    )]
+    FounderLost { slot: Slot },
+    #[error("the disks belong to different incarnations ({first} in slot {slot}, {other} elsewhere): remove the one that is not wanted")]
+    MixedIncarnations { slot: Slot, first: Incarnation, other: Incarnation },
+    #[error("founders report different clusters ({first} and {other}): two clusters use the same addresses, stop the foreign one")]
+    SplitBirth { first: ClusterId, other: ClusterId },
+    // --- quorum and observation
+    #[error("the record could not be read: {0}")]
+    RecordUnknown(Blocker),
+    #[error(
+        "quorum lost: {up} of {voters} voters are up and {needed} are needed; nothing is removed or wiped. Bring a member with its disk back{waiting}",
+        waiting = list(" (missing: slots ", .missing, ")")
+    )]
+    QuorumLost { up: usize, voters: usize, needed: usize, missing: Vec<Slot> },
+    #[error("the member list cannot be read: {0}; membership stays as it is")]
+    RosterUnknown(Blocker),
+    #[error("the members that answer belong to cluster {got}, the record names {expected}: these are not our members, nothing is changed")]
+    WrongCluster { expected: ClusterId, got: ClusterId },
+    #[error("no leader that a quorum agrees on: waiting for the election")]
+    NoLeader,
+    #[error("a call to {step} was given up without an answer: looking again before anything else changes the membership", step = crate::step::Step::Etcd(.0.clone()))]
+    OutcomeUnknown(EtcdStep),
+    #[error("member {member} is not in the record and was not added by us: remove it with etcdctl, or adopt the cluster")]
+    ForeignMember { member: MemberId },
+    // --- members
+    #[error("voter {member} in slot {slot} does not answer: {why}")]
+    VoterSilent { member: MemberId, slot: Slot, why: Blocker },
+    #[error("voter {member} does not answer and has no slot")]
+    VoterAstray { member: MemberId },
+    #[error("member {member} in slot {slot} is silent for {silent:?} of {limit:?}: it is replaced after that, if its peers cannot reach it either")]
+    NotDeadYet { member: MemberId, slot: Slot, silent: Duration, limit: Duration },
+    #[error("member {member} in slot {slot} is unreachable from here, but the leader is connected to it: unreachable is not dead")]
+    ReachableByPeers { member: MemberId, slot: Slot },
+    #[error("member {member} in slot {slot} is dead, and removing it would leave {up} of {voters} voters up with {needed} needed: bring another member back first")]
+    CannotRemoveDead { member: MemberId, slot: Slot, up: usize, voters: usize, needed: usize },
+    #[error("slot {slot} refused its disk: {why}")]
+    GateRefused { slot: Slot, why: Blocker },
+    // --- alarms
+    #[error("CORRUPT alarm raised for {}: compare the members' hashes and replace the one that differs by hand; nothing is changed until the alarm is disarmed", corrupt(.0))]
+    Corrupt(MemberId),
+    #[error("CORRUPT alarm cannot be read in full: {0}")]
+    AlarmsUnknown(Blocker),
+    #[error("database of member {member} is full ({in_use} of {quota} bytes in use): delete keys, raise quotaBackendBytes, or set compactOnNoSpace")]
+    OutOfSpace { member: MemberId, in_use: u64, quota: u64 },
+    #[error("NOSPACE alarm: no member is defragmented while voter {member} does not answer")]
+    DefragmentBlocked { member: MemberId },
+    // --- joining
+    #[error("waiting for slot {slot} to serve its peer URL")]
+    PermitHolder { slot: Slot },
+    #[error("learner {member} in slot {slot} did not serve within {limit:?} and is taken out again")]
+    JoinOverdue { member: MemberId, slot: Slot, limit: Duration },
+    #[error("learner {member} is {behind} entries behind the leader")]
+    CatchingUp { member: MemberId, behind: u64 },
+    #[error("learner {member} does not answer yet: {why}")]
+    LearnerSilent { member: MemberId, why: Blocker },
+    #[error("learner {member} is ready and waits for a second one, to keep the number of voters odd")]
+    WaitingForPair { member: MemberId },
+    #[error("the marker of learner {member} in slot {slot} was not seen on its disk yet")]
+    MarkerNotSeen { member: MemberId, slot: Slot, generation: Generation },
+    #[error("one learner at a time: {why}")]
+    OneLearnerAtATime { why: SerialReason },
+    // --- scaling
+    #[error("waiting for slot {slot} to have a healthy voter before others leave")]
+    TargetNotHealthy { slot: Slot },
+    #[error("size {0} is wanted, and the members are busy with something else first")]
+    ScalePending(Size),
+    // --- rolling
+    #[error("{0}")]
+    VersionPath(PathError),
+    #[error("{0}")]
+    BadOption(OptionError),
+    #[error("etcd {version} with these options did not serve in slot {slot} within {limit:?}: back on {from}; set another version or other options")]
+    LaunchRejected { version: EtcdVersion, from: EtcdVersion, slot: Slot, limit: Duration },
+    #[error("the version or options asked for were tried and did not serve: members stay on what they run; set another version or other options")]
+    StillRejected { version: EtcdVersion },
+    #[error("slot {slot} restarts with etcd {version}")]
+    Restarting { slot: Slot, version: EtcdVersion },
+    #[error("slot {slot} does not come back with etcd {version}, and the cluster version has moved on: it cannot go back either; set a working version")]
+    NoWayBack { slot: Slot, version: EtcdVersion },
+    #[error("no restart while voter {member} does not answer")]
+    RollBlocked { member: MemberId },
+    #[error("waiting for the storage of all members to come down to {to}")]
+    DowngradeRunning { to: String },
+    #[error("hibernating: all disks are kept; set a size of 1 or more to wake the cluster")]
+    Hibernating,
+}
+
+/// Why learners are not taken in parallel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Serialize)]
+pub enum SerialReason {
+    /// 3.5 has no flag for more, and adopted clusters must not change theirs (rule 3).
+    #[error("this incarnation was born with a learner limit of 1")]
+    Limit,
+    /// Members apply the limit on their own, so different values diverge (F5).
+    #[error("the members run different versions or learner limits")]
+    Mixed,
+}
+
+fn list(before: &str, slots: &[Slot], after: &str) -> String {
+    if slots.is_empty() {
+        return String::new();
+    }
+    let slots: Vec<String> = slots.iter().map(ToString::to_string).collect();
+    format!("{before}{}{after}", slots.join(", "))
+}
+
+fn corrupt(member: &MemberId) -> String {
+    if member.0 == 0 {
+        "no member in particular (no majority agrees)".to_owned()
+    } else {
+        format!("member {member}")
+    }
+}
