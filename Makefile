@@ -29,7 +29,7 @@ test: export ETCDOP_STATIC_GUARD := $(static_guard)
 test: export INSTA_UPDATE := $(if $(mandatory),no,auto)
 test: etcd guard ## run all tests, those against real etcd 3.5, 3.6 and 3.7 processes included
 	hack/etcd/test
-	if $(nextest); then cargo nextest run $(locked) --workspace --all-features $(if $(mandatory),--profile ci); \
+	@if $(nextest); then cargo nextest run $(locked) --workspace --all-features $(if $(mandatory),--profile ci); \
 	else cargo test $(locked) --workspace --all-features --all-targets; fi
 	cargo test $(locked) --workspace --all-features --doc --quiet
 
@@ -37,9 +37,9 @@ lint: ## check format, clippy, rustdoc, dependencies, scripts and ARCHITECTURE.m
 	cargo fmt --all --check
 	cargo clippy $(locked) --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(locked) --workspace --all-features --no-deps
-	if $(deny); then cargo deny $(locked) --all-features check bans licenses sources; fi
-	for script in $(scripts); do bash -n "$$script"; done
-	if $(shellcheck); then shellcheck --severity=warning $(scripts); fi
+	@if $(deny); then cargo deny $(locked) --all-features check bans licenses sources; fi
+	@for script in $(scripts); do bash -n "$$script"; done
+	@if $(shellcheck); then shellcheck --severity=warning $(scripts); fi
 	hack/architecture-check
 
 bench: etcd ## measure every figure beside its floor (release build; takes minutes)
