@@ -113,7 +113,9 @@ impl FromStr for PeerUrl {
     fn from_str(text: &str) -> Result<Self, BadPeer> {
         let authority = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).ok_or(BadPeer::Url)?;
         let (host, port) = authority.rsplit_once(':').ok_or(BadPeer::Url)?;
-        let port: u16 = port.parse().map_err(|_| BadPeer::Url)?;
+        // `u16::from_str` takes a sign as well.
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|port: &u16| digits && *port != 0).ok_or(BadPeer::Url)?;
         let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(literal) if literal.parse::<std::net::Ipv6Addr>().is_ok() => literal,
             None if is_host(host) => host,

@@ -1,4 +1,5 @@
-//! The one form of all files at the gate: `key=value` lines with fixed keys, each exactly once, in any order.
+//! The one form of all files at the gate: `key=value` lines with fixed keys, each exactly once, in any order, each line
+//! ended by a line break.
 //!
 //! A file that differs in anything was not written by us, or not whole: it is an error with its line, never a guess.
 
@@ -22,6 +23,8 @@ pub enum Problem {
     UnknownKey(String),
     /// The key stood on an earlier line already.
     DuplicateKey(&'static str),
+    /// The last line has no line break: the file may have been cut in the middle of a number.
+    Unfinished,
     /// The file ended without this key.
     MissingKey(&'static str),
     /// The key's value is not of its type.
@@ -40,6 +43,7 @@ impl fmt::Display for ParseError {
             Problem::NotAField => f.write_str("not of the form key=value"),
             Problem::UnknownKey(key) => write!(f, "unknown key '{}'", key.escape_debug()),
             Problem::DuplicateKey(key) => write!(f, "key '{key}' is there twice"),
+            Problem::Unfinished => f.write_str("the line is not finished"),
             Problem::MissingKey(key) => write!(f, "the file ends without key '{key}'"),
             Problem::BadValue { key, why } => write!(f, "bad value of '{key}': {why}"),
         }
@@ -98,6 +102,9 @@ pub(crate) fn fields<'a, const N: usize>(text: &'a str, keys: [&'static str; N])
             return Err(ParseError { line, problem: Problem::DuplicateKey(keys[at]) });
         }
         found[at] = Some(Field { key: keys[at], line, text: value });
+    }
+    if !text.is_empty() && !text.ends_with('\n') {
+        return Err(ParseError { line: end, problem: Problem::Unfinished });
     }
     let mut all = [Field { key: "", line: 0, text: "" }; N];
     for (at, field) in found.into_iter().enumerate() {
