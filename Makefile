@@ -8,7 +8,7 @@ mandatory := $(filter true,$(CI))
 locked := $(if $(mandatory),--locked)
 host := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 static_guard := $(CURDIR)/target/$(host)/release/etcdop-guard
-scripts := $(shell grep -rlIE '^.!/usr/bin/env bash' .ci hack)
+scripts := $(shell grep -rlIE '^.!/(usr/)?bin/(env )?(ba)?sh' .ci crates hack)
 
 # $(call tool,COMMAND,HOW TO INSTALL): true where COMMAND runs; fails where it must be there and is not
 tool = { $(1) >/dev/null 2>&1 || { echo "$(firstword $(1)) $(word 2,$(1)): not installed ($(2))" >&2; $(if $(mandatory),exit 1,false); }; }
