@@ -1,0 +1,186 @@
+//! One connection to one member: TCP or TLS, within the connect timeout.
+//!
+//! In TLS 1.3 the client is done with the handshake before the server has looked at the client's certificate. So a refusal by the
+//! member shows up later, as an alert in the place of the first answer, and HTTP turns it into "connection closed".
+//! [`MemberIo`] catches the alert where it passes and leaves it in [`Refusal`] for whoever has to explain the failure.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use http::Uri;
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection, HttpConnector},
+    rt::TokioIo,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tower::Service;
+
+use crate::{
+    endpoint::{Endpoint, Options, Scheme},
+    error::{Error, chain},
+    tls::{Protocol, Tls, refusal},
+};
+
+/// Why the member hung up on the newest connection, if that was about trust.
+type Refusal = Arc<Mutex<Option<Error>>>;
+
+/// Makes connections to one member.
+#[derive(Clone, Debug)]
+pub(crate) struct Connector {
+    endpoint: Endpoint,
+    protocol: Protocol,
+    within: Duration,
+    tls: Option<Tls>,
+    tcp: HttpConnector,
+    refusal: Refusal,
+}
+
+impl Connector {
+    pub(crate) fn new(endpoint: Endpoint, options: &Options, protocol: Protocol) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        // A host that is gone answers no packet: notice it below HTTP, where no server counts pings.
+        let silence = options.keep_alive_interval.min(Duration::from_secs(2));
+        tcp.set_keepalive(Some(silence.max(Duration::from_secs(1))));
+        tcp.set_keepalive_interval(Some(Duration::from_secs(1)));
+        tcp.set_keepalive_retries(Some(3));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(silence + options.keep_alive_timeout));
+        let (within, tls) = (options.connect_timeout, options.tls.clone());
+        Self { endpoint, protocol, within, tls, tcp, refusal: Refusal::default() }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Why the member hung up on the newest connection.
+    pub(crate) fn refused(&self) -> Option<Error> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Connects within the connect timeout: name, TCP and TLS together.
+    pub(crate) async fn connect(&self) -> Result<MemberIo, Error> {
+        timeout(self.within, self.clone().dial())
+            .await
+            .unwrap_or_else(|_| Err(self.unreachable(format!("not connected within {:?}", self.within))))
+    }
+
+    async fn dial(mut self) -> Result<MemberIo, Error> {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // Read before connecting, so that a bad file is reported also when the member is away.
+        let tls = match (self.endpoint.scheme(), &self.tls) {
+            (Scheme::Http, _) => None,
+            (Scheme::Https, Some(tls)) => {
+                Some((tls.client_config(self.protocol).await?, tls.server_name(self.endpoint.host())?))
+            }
+            (Scheme::Https, None) => {
+                return Err(Error::TlsSetup { reason: format!("no TLS options were given for {}", self.endpoint) });
+            }
+        };
+        let tcp = self.tcp.call(self.endpoint.uri().clone()).await.map_err(|error| self.unreachable(chain(&error)))?;
+        let tcp = tcp.into_inner();
+        let Some((config, name)) = tls else { return Ok(MemberIo::Plain(tcp)) };
+        match TlsConnector::from(config).connect(name, tcp).await {
+            Ok(stream) => Ok(MemberIo::Tls(Box::new(stream), Arc::clone(&self.refusal))),
+            Err(error) => Err(refusal(&error).unwrap_or_else(|| self.unreachable(format!("TLS: {error}")))),
+        }
+    }
+
+    fn unreachable(&self, reason: String) -> Error {
+        Error::Unreachable { endpoint: self.endpoint.to_string(), reason }
+    }
+}
+
+/// What HTTP/1 pools. The URL that it passes is the one of our own requests, so there is nothing to learn from it.
+impl Service<Uri> for Connector {
+    type Response = TokioIo<MemberIo>;
+    type Error = Error;
+    type Future = BoxFuture<'static, Result<TokioIo<MemberIo>, Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move { connector.connect().await.map(TokioIo::new) })
+    }
+}
+
+/// The bytes to and from a member.
+#[derive(Debug)]
+pub(crate) enum MemberIo {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>, Refusal),
+}
+
+impl Connection for MemberIo {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl AsyncRead for MemberIo {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls, slot) => {
+                let result = ready!(Pin::new(tls.as_mut()).poll_read(cx, buf));
+                if let Some(refused) = result.as_ref().err().and_then(refusal) {
+                    slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(refused);
+                }
+                Poll::Ready(result)
+            }
+        }
+    }
+}
+
+impl MemberIo {
+    /// A write that fails may fail because the member has refused us and hung up: its reason still waits to be read.
+    fn explain(self: Pin<&mut Self>, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(result, Poll::Ready(Err(_))) {
+            let mut scratch = [0; 512];
+            // Only the side effect counts: a refusal is kept.
+            let _ = self.poll_read(cx, &mut ReadBuf::new(&mut scratch));
+        }
+        result
+    }
+}
+
+impl AsyncWrite for MemberIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = match self.as_mut().get_mut() {
+            Self::Plain(tcp) => return Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls, _) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+        };
+        self.explain(cx, result)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = match self.as_mut().get_mut() {
+            Self::Plain(tcp) => return Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls, _) => Pin::new(tls.as_mut()).poll_flush(cx),
+        };
+        self.explain(cx, result.map_ok(|()| 0)).map_ok(|_| ())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls, _) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
