@@ -69,7 +69,9 @@ pub enum OptionError {
     #[error("electionTimeout {0} ms is too long: etcd allows at most 50000")]
     ElectionTooLong(u64),
     /// Gone from this minor on.
-    #[error("extraArgs: `{flag}` does not exist in etcd {minor}: experimental flags were removed, use the flag without `experimental-`")]
+    #[error(
+        "extraArgs: `{flag}` does not exist in etcd {minor}: experimental flags were removed, use the flag without `experimental-`"
+    )]
     Removed {
         /// The flag.
         flag: String,

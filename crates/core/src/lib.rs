@@ -16,4 +16,5 @@ pub mod record;
 pub mod situation;
 pub mod size;
 pub mod step;
+pub mod summary;
 pub mod version;

@@ -31,6 +31,8 @@ mod roll;
 mod scale_in;
 mod vacancy;
 
+#[cfg(test)]
+mod scenario;
 
 /// What one concern has to say in one pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,12 +84,14 @@ pub struct Plan {
 type Concern = fn(&Situation<'_>) -> Verdict;
 
 /// Before the cluster is formed there is no member list to decide by.
-const BEFORE_BIRTH: &[Concern] = &[layout::ensure, rebuild::rebuild, birth::create, birth::form];
+const BEFORE_BIRTH: &[Concern] =
+    &[layout::ensure, layout::refresh, rebuild::rebuild, birth::create, birth::clear, birth::form];
 
 /// In this order (DESIGN §2): instances run; the open mutation is resolved; then quorum, joiners that hold permits, dead members,
 /// alarms, promotion, scaling, rolling, defragmentation.
 const AFTER_BIRTH: &[Concern] = &[
     layout::ensure,
+    layout::refresh,
     mutation::resolve_restart,
     quorum_loss::guard,
     alarm::guard_corruption,

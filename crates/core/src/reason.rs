@@ -34,9 +34,13 @@ pub enum Reason {
          back, or destroy the cluster and create it again"
     )]
     FounderLost { slot: Slot },
-    #[error("the disks belong to different incarnations ({first} in slot {slot}, {other} elsewhere): remove the one that is not wanted")]
+    #[error(
+        "the disks belong to different incarnations ({first} in slot {slot}, {other} elsewhere): remove the one that is not wanted"
+    )]
     MixedIncarnations { slot: Slot, first: Incarnation, other: Incarnation },
-    #[error("founders report different clusters ({first} and {other}): two clusters use the same addresses, stop the foreign one")]
+    #[error(
+        "founders report different clusters ({first} and {other}): two clusters use the same addresses, stop the foreign one"
+    )]
     SplitBirth { first: ClusterId, other: ClusterId },
     // --- quorum and observation
     #[error("the record could not be read: {0}")]
@@ -48,24 +52,34 @@ pub enum Reason {
     QuorumLost { up: usize, voters: usize, needed: usize, missing: Vec<Slot> },
     #[error("the member list cannot be read: {0}; membership stays as it is")]
     RosterUnknown(Blocker),
-    #[error("the members that answer belong to cluster {got}, the record names {expected}: these are not our members, nothing is changed")]
+    #[error(
+        "the members that answer belong to cluster {got}, the record names {expected}: these are not our members, nothing is changed"
+    )]
     WrongCluster { expected: ClusterId, got: ClusterId },
     #[error("no leader that a quorum agrees on: waiting for the election")]
     NoLeader,
     #[error("a call to {step} was given up without an answer: looking again before anything else changes the membership", step = crate::step::Step::Etcd(.0.clone()))]
     OutcomeUnknown(EtcdStep),
-    #[error("member {member} is not in the record and was not added by us: remove it with etcdctl, or adopt the cluster")]
+    #[error(
+        "member {member} is not in the record and was not added by us: remove it with etcdctl, or adopt the cluster"
+    )]
     ForeignMember { member: MemberId },
     // --- members
     #[error("voter {member} in slot {slot} does not answer: {why}")]
     VoterSilent { member: MemberId, slot: Slot, why: Blocker },
     #[error("voter {member} does not answer and has no slot")]
     VoterAstray { member: MemberId },
-    #[error("member {member} in slot {slot} is silent for {silent:?} of {limit:?}: it is replaced after that, if its peers cannot reach it either")]
+    #[error(
+        "member {member} in slot {slot} is silent for {silent:?} of {limit:?}: it is replaced after that, if its peers cannot reach it either"
+    )]
     NotDeadYet { member: MemberId, slot: Slot, silent: Duration, limit: Duration },
-    #[error("member {member} in slot {slot} is unreachable from here, but the leader is connected to it: unreachable is not dead")]
+    #[error(
+        "member {member} in slot {slot} is unreachable from here, but the leader is connected to it: unreachable is not dead"
+    )]
     ReachableByPeers { member: MemberId, slot: Slot },
-    #[error("member {member} in slot {slot} is dead, and removing it would leave {up} of {voters} voters up with {needed} needed: bring another member back first")]
+    #[error(
+        "member {member} in slot {slot} is dead, and removing it would leave {up} of {voters} voters up with {needed} needed: bring another member back first"
+    )]
     CannotRemoveDead { member: MemberId, slot: Slot, up: usize, voters: usize, needed: usize },
     #[error("slot {slot} refused its disk: {why}")]
     GateRefused { slot: Slot, why: Blocker },
@@ -74,7 +88,9 @@ pub enum Reason {
     Corrupt(MemberId),
     #[error("CORRUPT alarm cannot be read in full: {0}")]
     AlarmsUnknown(Blocker),
-    #[error("database of member {member} is full ({in_use} of {quota} bytes in use): delete keys, raise quotaBackendBytes, or set compactOnNoSpace")]
+    #[error(
+        "database of member {member} is full ({in_use} of {quota} bytes in use): delete keys, raise quotaBackendBytes, or set compactOnNoSpace"
+    )]
     OutOfSpace { member: MemberId, in_use: u64, quota: u64 },
     #[error("NOSPACE alarm: no member is defragmented while voter {member} does not answer")]
     DefragmentBlocked { member: MemberId },
@@ -103,13 +119,16 @@ pub enum Reason {
     VersionPath(PathError),
     #[error("{0}")]
     BadOption(OptionError),
-    #[error("etcd {version} with these options did not serve in slot {slot} within {limit:?}: back on {from}; set another version or other options")]
-    LaunchRejected { version: EtcdVersion, from: EtcdVersion, slot: Slot, limit: Duration },
-    #[error("the version or options asked for were tried and did not serve: members stay on what they run; set another version or other options")]
+    #[error(
+        "etcd {version} with the options asked for was tried and did not serve in time; every member stays on what it runs: set another \
+         version or other options"
+    )]
     StillRejected { version: EtcdVersion },
     #[error("slot {slot} restarts with etcd {version}")]
     Restarting { slot: Slot, version: EtcdVersion },
-    #[error("slot {slot} does not come back with etcd {version}, and the cluster version has moved on: it cannot go back either; set a working version")]
+    #[error(
+        "slot {slot} does not come back with etcd {version}, and the cluster version has moved on: it cannot go back either; set a working version"
+    )]
     NoWayBack { slot: Slot, version: EtcdVersion },
     #[error("no restart while voter {member} does not answer")]
     RollBlocked { member: MemberId },
@@ -139,9 +158,5 @@ fn list(before: &str, slots: &[Slot], after: &str) -> String {
 }
 
 fn corrupt(member: &MemberId) -> String {
-    if member.0 == 0 {
-        "no member in particular (no majority agrees)".to_owned()
-    } else {
-        format!("member {member}")
-    }
+    if member.0 == 0 { "no member in particular (no majority agrees)".to_owned() } else { format!("member {member}") }
 }

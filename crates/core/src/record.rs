@@ -63,7 +63,19 @@ pub enum Mutation {
         slot: Slot,
         /// What it ran before: put back when it does not serve in time.
         from: LaunchSpec,
+        /// How it was before: a member that was sick already says nothing about the launch spec when it stays so.
+        before: Before,
     },
+}
+
+/// How a member was before its restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Before {
+    /// It answered.
+    Serving,
+    /// It did not.
+    Sick,
 }
 
 /// The record of one cluster.
@@ -129,7 +141,7 @@ mod tests {
         record.rejected = Some(template);
         for open in [
             Mutation::Leave { members: BTreeMap::from([(MemberId(0xfe), Slot(11))]) },
-            Mutation::Restart { slot: Slot(0), from: launch },
+            Mutation::Restart { slot: Slot(0), from: launch, before: Before::Serving },
         ] {
             record.open = Some(open);
             let text = serde_json::to_string_pretty(&record).unwrap();

@@ -9,8 +9,8 @@ use crate::{
     id::{ClusterId, MemberId, Mono, Slot},
     launch::LaunchSpec,
     observation::{
-        Alarm, Blocker, Instance, Marker, MemberStatus, Observation, PeerPort, Phase, Probe, Role, Roster, RosterMember,
-        SlotPolicy, SlotView, Volume,
+        Alarm, Blocker, Instance, Marker, MemberStatus, Observation, PeerPort, Phase, Probe, Role, Roster,
+        RosterMember, SlotPolicy, SlotView, Volume,
     },
     quorum::quorum,
     reason::SerialReason,
@@ -69,12 +69,6 @@ impl<'a> Member<'a> {
 
     pub(crate) fn volume(&self) -> Option<&'a Volume> {
         self.view?.volume.known()?.as_ref()
-    }
-
-    /// Whether its etcd process runs with the launch spec that its seat asks for.
-    pub(crate) fn runs_its_launch(&self) -> bool {
-        let seat = self.seat.map(|seat| &seat.launch);
-        self.instance().is_some_and(|instance| instance.phase == Phase::Running && Some(&instance.launch) == seat)
     }
 }
 
@@ -140,7 +134,9 @@ impl<'a> Situation<'a> {
 
     /// A voter that answers for itself, follows the agreed leader, and was asked just now.
     pub(crate) fn is_healthy(&self, member: &Member<'_>) -> bool {
-        self.is_fresh(member) && self.leader.is_some() && member.status.is_some_and(|status| status.leader == self.leader)
+        self.is_fresh(member)
+            && self.leader.is_some()
+            && member.status.is_some_and(|status| status.leader == self.leader)
     }
 
     pub(crate) fn is_fresh(&self, member: &Member<'_>) -> bool {
@@ -201,7 +197,7 @@ impl<'a> Situation<'a> {
     fn lost_its_disk(&self, member: &Member<'_>) -> bool {
         let (Some(seat), Some(view)) = (member.seat, member.view) else { return false };
         let Some(volume) = view.volume.known() else { return false };
-        let has_history = member.is_named() || member.is_voter();
+        let has_history = member.is_named() || member.is_voter() || seat.epoch > 0;
         match volume.as_ref().map(|volume| &volume.marker) {
             None | Some(Marker::Empty) => has_history,
             Some(Marker::Hollow { .. }) => true,
@@ -260,7 +256,9 @@ impl<'a> Situation<'a> {
     pub(crate) fn launch_for_joiner(&self) -> LaunchSpec {
         let wanted = self.wanted_launch();
         let running = self.voters().filter(|voter| self.is_healthy(voter)).filter_map(Member::instance);
-        let newest = running.map(|instance| &instance.launch).max_by_key(|launch| (**launch == wanted, launch.version().clone()));
+        let newest = running
+            .map(|instance| &instance.launch)
+            .max_by_key(|launch| (**launch == wanted, launch.version().clone()));
         newest.cloned().unwrap_or(wanted)
     }
 
@@ -269,10 +267,11 @@ impl<'a> Situation<'a> {
         LaunchSpec { template: self.desired.template.clone(), max_learners: self.record.max_learners }
     }
 
-    /// How many learners may be in flight, and why not more when it is one.
-    pub(crate) fn learner_limit(&self) -> (usize, Option<SerialReason>) {
+    /// Whether several learners may be in flight: every member runs with the incarnation's limit, on one minor, and no
+    /// downgrade is on (rule 3). Members apply the limit each on its own, so different ones would diverge (F5).
+    pub(crate) fn takes_parallel_learners(&self) -> Result<(), SerialReason> {
         if self.record.max_learners <= 1 {
-            return (1, Some(SerialReason::Limit));
+            return Err(SerialReason::Limit);
         }
         let running: Option<Vec<&LaunchSpec>> = self
             .members
@@ -287,11 +286,21 @@ impl<'a> Situation<'a> {
                     && first.is_some_and(|first| first.version().minor() == launch.version().minor())
             })
         });
-        let downgrading = self.members.iter().filter_map(|member| member.status).any(|status| status.downgrade.is_some());
-        if !uniform || downgrading || self.record.open.is_some() {
+        let downgrading =
+            self.members.iter().filter_map(|member| member.status).any(|status| status.downgrade.is_some());
+        if uniform && !downgrading { Ok(()) } else { Err(SerialReason::Mixed) }
+    }
+
+    /// How many learners may be in flight, and why not more when it is one.
+    pub(crate) fn learner_limit(&self) -> (usize, Option<SerialReason>) {
+        if let Err(serial) = self.takes_parallel_learners() {
+            return (1, Some(serial));
+        }
+        if self.record.open.is_some() {
             return (1, Some(SerialReason::Mixed));
         }
-        let size = self.members.iter().filter_map(|member| member.status).map(|status| status.db_size).max().unwrap_or(0);
+        let size =
+            self.members.iter().filter_map(|member| member.status).map(|status| status.db_size).max().unwrap_or(0);
         // Two at least: an odd number of voters takes learners in pairs.
         let by_bytes = usize::try_from(BYTES_IN_FLIGHT / size.max(1)).unwrap_or(usize::MAX).max(2);
         (by_bytes.min(self.record.max_learners.into()), None)
@@ -330,6 +339,7 @@ fn join<'a>(observation: &'a Observation, record: &'a Record, roster: &'a Roster
 fn agreed_leader(members: &[Member<'_>]) -> Option<MemberId> {
     let voters: Vec<_> = members.iter().filter(|member| member.is_voter()).collect();
     let beliefs: Vec<_> = voters.iter().filter_map(|v| v.status).filter_map(|s| Some((s.leader?, s.term))).collect();
-    let (leader, _) = beliefs.iter().find(|b| beliefs.iter().filter(|other| other == b).count() >= quorum(voters.len()))?;
+    let (leader, _) =
+        beliefs.iter().find(|b| beliefs.iter().filter(|other| other == b).count() >= quorum(voters.len()))?;
     voters.iter().any(|voter| voter.id() == *leader).then_some(*leader)
 }

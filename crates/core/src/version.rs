@@ -157,7 +157,9 @@ pub enum PathError {
         via: Minor,
     },
     /// 3.5 before the zombie-member fixes (F33).
-    #[error("etcd {from} cannot go to {to}: set 3.5.32 or a later 3.5 first, older ones bring removed members back (zombie members)")]
+    #[error(
+        "etcd {from} cannot go to {to}: set 3.5.32 or a later 3.5 first, older ones bring removed members back (zombie members)"
+    )]
     ZombieMembers {
         /// Lowest version that runs.
         from: EtcdVersion,

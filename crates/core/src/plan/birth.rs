@@ -1,4 +1,236 @@
+//! How a cluster comes into being, once per incarnation (rule 2).
+//!
+//! `Unborn` → the founders' seats are reserved and the birth is `Forming` → all founders stand at the gate → all get a permit to
+//! form a new cluster → the member list shows them and they agree on one cluster ID → `Formed`, and no founder ever starts on an
+//! empty disk again.
+
+use std::collections::BTreeSet;
+
 use super::Verdict;
-use crate::situation::Situation;
-pub(super) fn create(_s: &Situation<'_>) -> Verdict { Verdict::DONE }
-pub(super) fn form(_s: &Situation<'_>) -> Verdict { Verdict::DONE }
+use crate::{
+    id::{ClusterId, Slot},
+    launch::LaunchSpec,
+    observation::{Blocker, Marker, Phase, Probe, RosterMember, SlotView},
+    permit::{ClusterState, Permit},
+    quorum::quorum,
+    reason::Reason,
+    record::{Birth, MAX_LEARNERS, Record},
+    situation::Situation,
+    step::{GroundStep, Step},
+    version::Minor,
+};
+
+/// Reserves the founders' seats.
+pub(super) fn create(s: &Situation<'_>) -> Verdict {
+    if s.record.birth != Birth::Unborn {
+        return Verdict::DONE;
+    }
+    if s.desired.size.is_zero() {
+        return Verdict::hold(Reason::NothingToCreate);
+    }
+    if let Err(error) = s.desired.template.options.check(&s.desired.template.version) {
+        return Verdict::hold(Reason::BadOption(error));
+    }
+    for slot in (0..s.desired.size.get()).map(Slot) {
+        if let Some(Marker::Foreign(what)) = s.volume(slot).map(|volume| &volume.marker) {
+            return Verdict::hold(Reason::DataInTheWay { slot, what: what.clone() });
+        }
+    }
+    Verdict::Act(Step::Record(Box::new(founded(s, Record::unborn(s.record.incarnation.clone())))))
+}
+
+/// A record whose founders are the first `size` slots.
+fn founded(s: &Situation<'_>, mut record: Record) -> Record {
+    let template = s.desired.template.clone();
+    record.birth = Birth::Forming;
+    record.max_learners = if template.version.minor() < Minor::V3_6 { 1 } else { MAX_LEARNERS };
+    let launch = LaunchSpec { template, max_learners: record.max_learners };
+    record.slots.clear();
+    for slot in 0..s.desired.size.get() {
+        record.reserve(Slot(slot), launch.clone());
+    }
+    record
+}
+
+/// Brings the founders up together and notes the cluster that they formed.
+pub(super) fn form(s: &Situation<'_>) -> Verdict {
+    if s.record.birth != Birth::Forming {
+        return Verdict::DONE;
+    }
+    match founders_cluster(s) {
+        Ok(Some(cluster)) => return Verdict::Act(Step::Record(Box::new(formed(s, cluster)))),
+        Ok(None) => {}
+        Err(split) => return Verdict::hold(split),
+    }
+    if let Some(again) = start_over(s) {
+        return again;
+    }
+    let waiting: Vec<Slot> = s.record.slots.keys().copied().filter(|&slot| is_fresh_at_gate(s, slot)).collect();
+    let missing: Vec<Reason> = s.record.slots.keys().filter_map(|&slot| not_ready(s, slot)).collect();
+    if missing.is_empty() && !waiting.is_empty() {
+        let permits = waiting.iter().filter_map(|&slot| permit(s, slot)).collect();
+        return Verdict::Act(Step::Ground(GroundStep::Permit(permits)));
+    }
+    Verdict::Hold(if missing.is_empty() { silent(s) } else { missing })
+}
+
+/// The cluster that the founders formed, once the list can be read and each founder answers or is known to be lost.
+fn founders_cluster(s: &Situation<'_>) -> Result<Option<ClusterId>, Reason> {
+    let answers = s.record.slots.keys().filter_map(|slot| s.observation.status.get(slot)?.known());
+    let clusters: BTreeSet<ClusterId> = answers.map(|status| status.cluster).collect();
+    let mut clusters = clusters.into_iter();
+    if let (Some(first), Some(other)) = (clusters.next(), clusters.next()) {
+        return Err(Reason::SplitBirth { first, other });
+    }
+    let Some(roster) = s.roster() else { return Ok(None) };
+    let listed: BTreeSet<Slot> = s.members.iter().filter_map(|member| member.slot).collect();
+    let complete =
+        listed.len() == s.record.slots.len() && roster.members.iter().all(|row| slot_by_url(s, row).is_some());
+    let settled = s.members.iter().all(|member| {
+        let given_up = |slot| has_void_permit(s, slot) || is_hollow(s, slot) || was_permitted_long_ago(s, slot);
+        member.status.is_some() || member.slot.is_none_or(given_up)
+    });
+    Ok((complete && settled).then_some(roster.cluster))
+}
+
+fn formed(s: &Situation<'_>, cluster: ClusterId) -> Record {
+    let mut record = s.record.clone();
+    record.birth = Birth::Formed(cluster);
+    for member in &s.members {
+        let Some(slot) = member.slot.or_else(|| slot_by_url(s, member.row)) else { continue };
+        if !record.slots.contains_key(&slot) {
+            // The record was rebuilt, and this member's disk is gone: it gets a seat so that it is replaced.
+            record.reserve(slot, s.wanted_launch());
+        }
+        if let Some(seat) = record.slots.get_mut(&slot) {
+            seat.member = Some(member.id());
+        }
+    }
+    record
+}
+
+fn slot_by_url(s: &Situation<'_>, row: &RosterMember) -> Option<Slot> {
+    let at = |view: &SlotView| row.peer_urls.iter().any(|url| url == view.address.peer.as_str());
+    s.observation.ground.iter().find(|(_, view)| at(view)).map(|(&slot, _)| slot)
+}
+
+/// A founder that had its permit long ago must not keep the others from being a cluster.
+fn was_permitted_long_ago(s: &Situation<'_>, slot: Slot) -> bool {
+    let since = s.view(slot).and_then(|view| view.permit.as_ref()).map(|permit| permit.since);
+    since.is_some_and(|since| s.now.since(since) >= s.desired.patience.join)
+}
+
+/// What an earlier attempt of the same cluster left: a marker without data. Nothing was ever stored there.
+pub(super) fn clear(s: &Situation<'_>) -> Verdict {
+    let current = &s.record.incarnation;
+    let left_over = s.record.slots.keys().find_map(|&slot| {
+        let volume = s.volume(slot)?;
+        let Marker::Hollow { incarnation, .. } = &volume.marker else { return None };
+        let older = incarnation.uid == current.uid && incarnation.number < current.number;
+        let still = !s.instance(slot).is_some_and(|i| matches!(i.phase, Phase::Running | Phase::Stopping));
+        (older && still).then(|| GroundStep::Discard(slot, volume.id.clone()))
+    });
+    left_over.map_or(Verdict::DONE, |step| Verdict::Act(Step::Ground(step)))
+}
+
+/// Nothing was ever stored when no founder has data: then a birth that went wrong begins again, under a new token (F21).
+fn start_over(s: &Situation<'_>) -> Option<Verdict> {
+    let slots = || s.record.slots.keys().copied();
+    let dataless = slots().all(|slot| is_empty(s, slot) || is_hollow(s, slot));
+    let stuck = slots().any(|slot| has_void_permit(s, slot) || is_hollow(s, slot));
+    if !dataless {
+        return refuse_lost_founder(s);
+    }
+    let edited = slots().any(|slot| s.record.slots[&slot].launch.template != s.desired.template);
+    let permitted = slots().any(|slot| s.holds_permit(slot));
+    let untouched = edited && !permitted && !s.desired.size.is_zero();
+    let patient = slots().filter_map(|slot| s.instance(slot)).all(|i| s.now.since(i.since) >= s.desired.patience.gate);
+    if untouched || (stuck && (edited || patient)) {
+        let mut record = Record::unborn(s.record.incarnation.next());
+        record.generation = s.record.generation;
+        let mut next = founded(s, record);
+        if s.desired.size.is_zero() {
+            next.birth = Birth::Unborn;
+        }
+        return Some(Verdict::Act(Step::Record(Box::new(next))));
+    }
+    None
+}
+
+/// A founder without its disk is never started again, and without a list nobody can tell what the others hold (rule 2).
+fn refuse_lost_founder(s: &Situation<'_>) -> Option<Verdict> {
+    let slots = || s.record.slots.keys().copied();
+    let lost: Vec<Slot> = slots().filter(|&slot| has_void_permit(s, slot) || is_hollow(s, slot)).collect();
+    let left = s.record.slots.len() - lost.len();
+    let hopeless = s.roster().is_none() && left < quorum(s.record.slots.len());
+    let first = hopeless.then(|| lost.first().copied()).flatten();
+    first.map(|slot| Verdict::hold(Reason::FounderLost { slot }))
+}
+
+fn is_empty(s: &Situation<'_>, slot: Slot) -> bool {
+    match s.view(slot).map(|view| &view.volume) {
+        Some(Probe::Known { value, .. }) => value.as_ref().is_none_or(|volume| volume.marker == Marker::Empty),
+        Some(Probe::Unknown { .. }) | None => false,
+    }
+}
+
+fn is_hollow(s: &Situation<'_>, slot: Slot) -> bool {
+    let current = &s.record.incarnation;
+    matches!(s.volume(slot).map(|volume| &volume.marker), Some(Marker::Hollow { incarnation, .. }) if incarnation == current)
+}
+
+/// Whether a permit of this incarnation was written for an instance that is gone, and the disk is empty: perhaps it was used.
+fn has_void_permit(s: &Situation<'_>, slot: Slot) -> bool {
+    let permit = s.view(slot).and_then(|view| view.permit.as_ref());
+    let of_ours = permit.is_some_and(|view| view.permit.incarnation == s.record.incarnation);
+    of_ours && !s.holds_permit(slot) && is_empty(s, slot)
+}
+
+/// Stands at the gate before an empty disk and was never permitted anything.
+fn is_fresh_at_gate(s: &Situation<'_>, slot: Slot) -> bool {
+    let at_gate = s.instance(slot).is_some_and(|instance| instance.phase == Phase::AtGate);
+    at_gate && is_empty(s, slot) && !s.holds_permit(slot) && !has_void_permit(s, slot)
+}
+
+/// Why the founders cannot be permitted together yet: the slot is neither at the gate nor past it.
+fn not_ready(s: &Situation<'_>, slot: Slot) -> Option<Reason> {
+    let why = match s.instance(slot).map(|instance| &instance.phase) {
+        Some(Phase::AtGate | Phase::Running) => return None,
+        Some(Phase::Refused(why)) => return Some(Reason::GateRefused { slot, why: why.clone() }),
+        Some(Phase::Pending(why) | Phase::Exited(why)) => why.clone(),
+        Some(Phase::Stopping) => Blocker("it is being stopped".to_owned()),
+        None => Blocker("no instance yet".to_owned()),
+    };
+    // One that had its permit and ended is restarted by its platform on its disk: the others need not wait for it.
+    (!s.holds_permit(slot) && is_empty(s, slot)).then_some(Reason::NotAtGate { slot, why })
+}
+
+fn permit(s: &Situation<'_>, slot: Slot) -> Option<Permit> {
+    let founders = s.record.slots.keys().filter_map(|&slot| s.view(slot));
+    let initial_cluster = founders.map(|view| (view.address.name.clone(), view.address.peer.clone())).collect();
+    Some(Permit {
+        slot,
+        instance: s.instance(slot)?.id.clone(),
+        incarnation: s.record.incarnation.clone(),
+        generation: s.record.slots.get(&slot)?.generation,
+        member: None,
+        initial_cluster,
+        state: ClusterState::New,
+    })
+}
+
+fn silent(s: &Situation<'_>) -> Vec<Reason> {
+    let unanswered = s.record.slots.keys().filter_map(|&slot| {
+        let why = match s.observation.status.get(&slot) {
+            Some(Probe::Known { .. }) => return None,
+            Some(Probe::Unknown { why, .. }) => why.clone(),
+            None => Blocker("it was not asked yet".to_owned()),
+        };
+        Some(Reason::FounderSilent { slot, why })
+    });
+    let mut reasons: Vec<Reason> = unanswered.collect();
+    if let (true, Probe::Unknown { why, .. }) = (reasons.is_empty(), &s.observation.roster) {
+        reasons.push(Reason::RosterUnknown(why.clone()));
+    }
+    reasons
+}

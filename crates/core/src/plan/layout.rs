@@ -1,3 +1,102 @@
+//! Priority 0: every instance that has a seat runs, on its disk, whatever else is going on. Nothing blocks this.
+//!
+//! The only reason to run nothing is hibernation, and that begins when no mutation is in flight.
+
+use std::collections::BTreeMap;
+
 use super::Verdict;
-use crate::situation::Situation;
-pub(super) fn ensure(_s: &Situation<'_>) -> Verdict { Verdict::DONE }
+use crate::{
+    id::Slot,
+    observation::Phase,
+    record::{Birth, Mutation},
+    situation::Situation,
+    step::{GroundStep, Layout, Step},
+};
+
+/// Tells the platform what to hold when it holds something else.
+pub(super) fn ensure(s: &Situation<'_>) -> Verdict {
+    let wanted = wanted(s);
+    let declared = s.observation.ground.iter().filter_map(|(&slot, view)| Some((slot, view.declared.clone()?)));
+    if declared.collect::<BTreeMap<_, _>>() == wanted.slots {
+        Verdict::DONE
+    } else {
+        Verdict::Act(Step::Ground(GroundStep::Ensure(wanted)))
+    }
+}
+
+/// Stops an instance that serves nothing and was started with another launch spec than its seat has now: it would never pick
+/// the new one up by itself.
+pub(super) fn refresh(s: &Situation<'_>) -> Verdict {
+    let stale = s.record.slots.iter().filter(|(slot, _)| !is_restarting(s, **slot)).find_map(|(&slot, seat)| {
+        let instance = s.instance(slot).filter(|instance| instance.launch != seat.launch)?;
+        let idle = match instance.phase {
+            Phase::AtGate => !s.holds_permit(slot),
+            Phase::Refused(_) => true,
+            Phase::Running => !s.is_serving(slot),
+            Phase::Pending(_) | Phase::Exited(_) | Phase::Stopping => false,
+        };
+        idle.then(|| GroundStep::Retire(slot, instance.id.clone()))
+    });
+    stale.map_or(Verdict::DONE, |step| Verdict::Act(Step::Ground(step)))
+}
+
+fn is_restarting(s: &Situation<'_>, slot: Slot) -> bool {
+    matches!(s.record.open, Some(Mutation::Restart { slot: open, .. }) if open == slot)
+}
+
+fn wanted(s: &Situation<'_>) -> Layout {
+    if may_rest(s) {
+        return Layout::default();
+    }
+    Layout { slots: s.record.slots.iter().map(|(&slot, seat)| (slot, seat.launch.clone())).collect() }
+}
+
+/// Whether the cluster is to hibernate and nothing is half done. Once it sleeps no list can be read, and none is needed.
+fn may_rest(s: &Situation<'_>) -> bool {
+    let formed = matches!(s.record.birth, Birth::Formed(_));
+    let asked = s.desired.size.is_zero();
+    formed && asked && s.record.open.is_none() && s.observation.unsettled.is_none() && s.permit_in_use().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        observation::Phase,
+        plan::scenario::{Scenario, acts, layout_slots},
+        size::Size,
+        step::{GroundStep, Step},
+    };
+
+    #[test]
+    fn an_instance_with_a_seat_runs_even_without_quorum() {
+        let plan = Scenario::formed("Vvv").undeclared(1).plan();
+        assert_eq!(layout_slots(&plan), Some(vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn size_zero_stops_everything_and_keeps_every_seat() {
+        let scenario = Scenario::formed("VVV").size(Size::ZERO);
+        assert_eq!(layout_slots(&scenario.plan()), Some(vec![]));
+        assert_eq!(scenario.record().slots.len(), 3);
+    }
+
+    #[test]
+    fn hibernation_waits_for_a_removal_that_is_open() {
+        let scenario = Scenario::formed("VVV").size(Size::ZERO).leaving(&[2]);
+        assert!(!matches!(acts(&scenario.plan()), Some(Step::Ground(GroundStep::Ensure(_)))));
+    }
+
+    #[test]
+    fn waking_starts_every_member_on_its_disk() {
+        let scenario = Scenario::formed("VVV").size(Size::ZERO).asleep().size(Size::ALL[2]);
+        assert_eq!(layout_slots(&scenario.plan()), Some(vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn a_hibernating_cluster_is_at_rest() {
+        let plan = Scenario::formed("VVV").size(Size::ZERO).asleep().plan();
+        assert_eq!((acts(&plan), plan.next), (None, crate::plan::Wake::OnChange));
+        assert_eq!(plan.reasons, [crate::reason::Reason::Hibernating]);
+        let _ = Phase::Running;
+    }
+}
