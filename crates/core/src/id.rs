@@ -83,6 +83,7 @@ pub struct Generation(pub u64);
 
 impl Generation {
     /// The one after this.
+    #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
@@ -111,6 +112,7 @@ impl Incarnation {
     }
 
     /// The next life of the same cluster.
+    #[must_use]
     pub fn next(&self) -> Self {
         Self { uid: self.uid.clone(), number: self.number + 1 }
     }
@@ -201,7 +203,7 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// One run of a member's gate and etcd: Pod UID and restart, InvocationID, or boot, PID and start time.
+    /// One run of a member's gate and etcd: Pod UID and restart, `InvocationID`, or boot, PID and start time.
     InstanceId
 }
 text_id! {

@@ -84,7 +84,7 @@ pub enum Reason {
     #[error("slot {slot} refused its disk: {why}")]
     GateRefused { slot: Slot, why: Blocker },
     // --- alarms
-    #[error("CORRUPT alarm raised for {}: compare the members' hashes and replace the one that differs by hand; nothing is changed until the alarm is disarmed", corrupt(.0))]
+    #[error("CORRUPT alarm raised for {}: compare the members' hashes and replace the one that differs by hand; nothing is changed until the alarm is disarmed", corrupt(*.0))]
     Corrupt(MemberId),
     #[error("CORRUPT alarm cannot be read in full: {0}")]
     AlarmsUnknown(Blocker),
@@ -157,6 +157,6 @@ fn list(before: &str, slots: &[Slot], after: &str) -> String {
     format!("{before}{}{after}", slots.join(", "))
 }
 
-fn corrupt(member: &MemberId) -> String {
+fn corrupt(member: MemberId) -> String {
     if member.0 == 0 { "no member in particular (no majority agrees)".to_owned() } else { format!("member {member}") }
 }

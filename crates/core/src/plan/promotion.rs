@@ -37,7 +37,7 @@ pub(super) fn promote(s: &Situation<'_>) -> Verdict {
         }
     }
     let in_pairs = s.takes_parallel_learners().is_ok();
-    let stays_odd = s.voters().count() % 2 == 0 || ready.len() >= 2 || !in_pairs;
+    let stays_odd = s.voters().count().is_multiple_of(2) || ready.len() >= 2 || !in_pairs;
     match ready.first() {
         Some(&learner) if stays_odd => Verdict::Act(Step::Etcd(EtcdStep::Promote(learner))),
         Some(&member) => {
