@@ -138,7 +138,8 @@ fn first_start(
             seat: Box::new(seat.clone()),
         });
     }
-    if ledger == Ledger::Used {
+    // A seat that saw a start of this generation proves it too, whatever the ledger says: the ledger may be new, the disk is not.
+    if ledger == Ledger::Used || seat.epoch > Epoch(0) {
         return Verdict::Refuse(Refusal::PermitUsed { generation: permit.generation });
     }
     let marker = Marker {

@@ -111,6 +111,11 @@ fn without_a_seat_nothing_is_decided() {
 }
 
 #[test]
+fn a_seat_that_saw_a_start_takes_no_empty_disk_even_with_a_new_ledger() {
+    expect(&Situation { seat: Some(seat("life", A, 2, 1)), ..fresh() }, &Told::Refuse(RefusalKind::PermitUsed));
+}
+
+#[test]
 fn a_marker_that_cannot_be_read_is_refused_whatever_else_is_there() {
     for situation in [settled(), fresh()] {
         let situation = Situation { marker: MarkerState::Unreadable("line 2: torn".into()), ..situation };
@@ -262,6 +267,7 @@ fn keeps_the_rule(situation: &Situation) {
                 assert_eq!(promised, (&seat.incarnation, seat.generation, seat.member), "stale permit: {situation:?}");
                 assert_eq!(promised, (&marker.incarnation, marker.generation, marker.member));
                 assert_eq!(marker.epoch, Epoch(1));
+                assert_eq!(seat.epoch, Epoch(0), "started before, and started as new again in {situation:?}");
             }
             (state, first) => panic!("started with {state:?} and {first:?}"),
         }
@@ -319,8 +325,9 @@ fn the_rule_holds_in_every_combination() {
             }
         }
     }
-    // Pinned, so that a rule that refuses everything does not pass: each seat has one permit that fits it.
-    assert_eq!(first, seats.len() - 1);
+    // Pinned, so that a rule that refuses everything does not pass: each seat that saw no start has one permit that fits it.
+    let unused = seats.iter().flatten().filter(|seat| seat.epoch == Epoch(0)).count();
+    assert_eq!(first, unused);
     assert!(again > 0);
 }
 
