@@ -1,4 +1,13 @@
 //! The loop that keeps a cluster: observe, plan, take one step behind its fence, report. Written once, for every platform.
 
+mod clock;
+mod contact;
+pub mod driver;
+mod execute;
+mod failpoint;
+mod fence;
+mod observe;
 pub mod outcome;
 pub mod platform;
+pub mod publish;
+pub mod tuning;

@@ -1,0 +1,121 @@
+//! Where a test lets the manager die: right before or right after its n-th change of anything. All changes pass here, so a test can
+//! count them in one run and kill the manager at each of them in the next. Without the feature `failpoints` there is nothing here.
+
+use std::future::Future;
+
+use etcdop_core::step::Step;
+
+/// Counts changes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failpoint {
+    #[cfg(feature = "failpoints")]
+    armed: std::sync::Arc<armed::Armed>,
+}
+
+impl Failpoint {
+    /// Carries out `change`, and dies around it when that is asked for.
+    #[cfg(not(feature = "failpoints"))]
+    pub(crate) async fn around<T>(&self, _: &Step, change: impl Future<Output = T>) -> T {
+        change.await
+    }
+
+    /// Carries out `change`, and dies around it when that is asked for.
+    #[cfg(feature = "failpoints")]
+    pub(crate) async fn around<T>(&self, step: &Step, change: impl Future<Output = T>) -> T {
+        let number = self.armed.count(step);
+        self.armed.die_if(number, armed::When::Before);
+        let done = change.await;
+        self.armed.die_if(number, armed::When::After);
+        done
+    }
+}
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use std::{
+        env,
+        fs::OpenOptions,
+        io::Write,
+        path::PathBuf,
+        sync::atomic::{AtomicU64, Ordering},
+    };
+
+    use etcdop_core::step::Step;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) enum When {
+        Before,
+        After,
+    }
+
+    #[derive(Debug)]
+    pub(super) struct Armed {
+        count: AtomicU64,
+        /// `ETCDOP_FAILPOINT=<n>:before|after`.
+        die_at: Option<(u64, When)>,
+        /// `ETCDOP_FAILPOINT_LOG=path`: one line for each change, its number and its words.
+        log: Option<PathBuf>,
+    }
+
+    impl Default for Armed {
+        fn default() -> Self {
+            // A test that asks for something else would pass without having tested anything.
+            let die_at = env::var("ETCDOP_FAILPOINT")
+                .ok()
+                .map(|text| parse(&text).expect("ETCDOP_FAILPOINT is NUMBER:before or NUMBER:after"));
+            Self { count: AtomicU64::new(0), die_at, log: env::var_os("ETCDOP_FAILPOINT_LOG").map(PathBuf::from) }
+        }
+    }
+
+    fn parse(text: &str) -> Option<(u64, When)> {
+        let (number, when) = text.split_once(':')?;
+        let when = match when {
+            "before" => When::Before,
+            "after" => When::After,
+            _ => return None,
+        };
+        Some((number.parse().ok()?, when))
+    }
+
+    impl Armed {
+        pub(super) fn count(&self, step: &Step) -> u64 {
+            let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+            if let Some(path) = &self.log {
+                let written = OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .and_then(|mut file| file.write_all(format!("{number} {step}\n").as_bytes()));
+                if let Err(error) = written {
+                    tracing::error!(%error, path = %path.display(), "the log of fail points cannot be written");
+                }
+            }
+            number
+        }
+
+        pub(super) fn die_if(&self, number: u64, when: When) {
+            if self.die_at == Some((number, when)) {
+                // Nothing is cleaned up: that is the point.
+                let _ = kill_process(getpid(), Signal::KILL);
+                loop {
+                    std::thread::park();
+                }
+            }
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_fail_point_names_a_change_and_a_side_of_it() {
+            assert_eq!(parse("3:before"), Some((3, When::Before)));
+            assert_eq!(parse("12:after"), Some((12, When::After)));
+            for wrong in ["", "3", "3:during", "x:after"] {
+                assert_eq!(parse(wrong), None, "{wrong}");
+            }
+        }
+    }
+}

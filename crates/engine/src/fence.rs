@@ -1,0 +1,71 @@
+//! The last look before a change: what the plan rests on is read again, live. A plan made from what was true a moment ago must not
+//! act on what is true now (DESIGN §2). Not a test build's assertion: it is always on.
+
+use etcdop_core::{
+    fence::Fence,
+    step::{GroundStep, Step},
+};
+
+use crate::{contact::Routes, observe::roster, platform::Platform, tuning::Tuning};
+
+/// Why a step is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the record cannot be read: {0}")]
+    RecordUnknown(String),
+    #[error("the record has changed since")]
+    RecordMoved,
+    #[error("the member list cannot be read: {0}")]
+    RosterUnknown(String),
+    #[error("the member list has changed since")]
+    RosterMoved,
+    #[error("slot {0} holds another instance than before")]
+    InstanceMoved(etcdop_core::id::Slot),
+    #[error("the plan came without a member list to hold against etcd's")]
+    NoRoster,
+}
+
+/// Whether everything that `step` rests on still holds.
+pub(crate) async fn check<P: Platform>(
+    platform: &P,
+    routes: &Routes,
+    tuning: &Tuning,
+    step: &Step,
+    fence: &Fence,
+) -> Result<(), Refusal> {
+    match step {
+        // The commit itself compares the revision, and nothing else is concerned.
+        Step::Record(_) => return Ok(()),
+        Step::Etcd(_) if fence.roster.is_none() => return Err(Refusal::NoRoster),
+        Step::Etcd(_) | Step::Ground(_) => {}
+    }
+    // The list last: of the two it is the one that the step itself depends on.
+    ground(platform, step, fence).await?;
+    match &fence.roster {
+        None => Ok(()),
+        Some(expected) => {
+            let now = roster::ask(routes.clone(), tuning).await.map_err(|why| Refusal::RosterUnknown(why.0))?;
+            if now.digest() == *expected { Ok(()) } else { Err(Refusal::RosterMoved) }
+        }
+    }
+}
+
+async fn ground<P: Platform>(platform: &P, step: &Step, fence: &Fence) -> Result<(), Refusal> {
+    let ground = platform.observe().await;
+    let record = ground.record.map_err(|why| Refusal::RecordUnknown(why.0))?;
+    if record.revision != fence.record {
+        return Err(Refusal::RecordMoved);
+    }
+    let retired = match step {
+        Step::Ground(GroundStep::Retire(slot, instance)) => Some((slot, instance)),
+        Step::Etcd(_) | Step::Ground(_) | Step::Record(_) => None,
+    };
+    let fenced = fence.instance.as_ref().map(|(slot, instance)| (slot, instance));
+    for (slot, instance) in fenced.into_iter().chain(retired) {
+        let seen = ground.slots.get(slot).and_then(|seen| seen.instance.as_ref().ok()).and_then(Option::as_ref);
+        if seen.is_none_or(|seen| seen.id != *instance) {
+            return Err(Refusal::InstanceMoved(*slot));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,389 @@
+//! Makes one observation out of what the platform shows and what etcd answers. Never fails and never waits for one member: what was
+//! not learnt in time is unknown, since when and why, and the next pass finds the answer that came late.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use etcdop_core::{
+    desired::Desired,
+    id::{ClusterId, Incarnation, InstanceId, MemberId, Mono, RecordRevision, Slot},
+    observation::{
+        Alarm, Blocker, MemberStatus, Observation, PeerLinks, PeerPort, Phase, Probe, Role, Roster, SlotView, Unsettled,
+    },
+    record::{Birth, Record, Versioned},
+    step::EtcdStep,
+    version::Minor,
+};
+use tokio::time::Instant;
+
+use self::{inquiry::Inquiries, memory::Memory};
+use crate::{
+    clock::Clock,
+    contact::{Contacts, Routes, may_answer},
+    platform::{Ground, GroundSlot, Platform},
+    tuning::Tuning,
+};
+
+mod inquiry;
+mod links;
+mod memory;
+mod peer_port;
+pub(crate) mod roster;
+mod status;
+
+/// Answers older than this are none (reliability.md, P4).
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Between two questions for the alarm list, which each write to the log.
+const ALARM_PACE: Duration = Duration::from_secs(1);
+
+/// How old an alarm list may be while the members still mention an alarm.
+const ALARM_FRESH: Duration = Duration::from_secs(3);
+
+/// Between two readings of the leader's metrics page, which is large.
+const LINK_PACE: Duration = Duration::from_millis(200);
+
+/// For how long a silent member makes the leader's metrics page worth reading.
+const LINK_AFTER: Duration = Duration::from_millis(500);
+
+/// Between two questions for the cluster version, which rarely changes, and how old it may be.
+const VERSION_PACE: Duration = Duration::from_millis(500);
+const VERSION_FRESH: Duration = Duration::from_secs(2);
+
+/// Between two readings of a joiner's metrics page: collecting it slows down its start.
+const APPLIED_PACE: Duration = Duration::from_millis(100);
+
+/// A run of a member in its slot; no instance where the platform cannot see it.
+type Place = (Slot, Option<InstanceId>);
+
+/// What one pass saw, and whether the record was among it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) observation: Observation,
+    /// Nothing may be planned on an observation whose record is an old one.
+    pub(crate) record: Result<(), Blocker>,
+}
+
+/// Observes, pass after pass.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    clock: Clock,
+    tuning: Tuning,
+    contacts: Contacts,
+    memory: Memory,
+    statuses: Inquiries<Place, MemberStatus>,
+    versions: Inquiries<Place, Minor>,
+    ports: Inquiries<Place, Option<ClusterId>>,
+    applied: Inquiries<Place, u64>,
+    roster: Inquiries<(), Roster>,
+    links: Inquiries<MemberId, PeerLinks>,
+    alarms: Inquiries<(), BTreeSet<Alarm>>,
+    record: Versioned<Record>,
+    /// What the members said in the pass before.
+    heard: BTreeMap<Slot, Probe<MemberStatus>>,
+    roster_unknown_since: Option<Mono>,
+    unsettled: Option<Unsettled>,
+    routes: Routes,
+}
+
+impl Observer {
+    pub(crate) fn new(clock: Clock, tuning: Tuning) -> Self {
+        let nobody = Record::unborn(Incarnation::first("unknown"));
+        Self {
+            clock,
+            contacts: Contacts::new(tuning.etcd.clone()),
+            tuning,
+            memory: Memory::default(),
+            statuses: Inquiries::new(),
+            versions: Inquiries::new(),
+            ports: Inquiries::new(),
+            applied: Inquiries::new(),
+            roster: Inquiries::new(),
+            links: Inquiries::new(),
+            alarms: Inquiries::new(),
+            record: Versioned { revision: RecordRevision(String::new()), value: nobody },
+            heard: BTreeMap::new(),
+            roster_unknown_since: None,
+            unsettled: None,
+            routes: Routes::default(),
+        }
+    }
+
+    /// An observation from before the first look.
+    pub(crate) fn nothing<P: Platform>(&mut self, platform: &P) -> Observation {
+        let why = Blocker("not looked yet".to_owned());
+        let ground = Ground { record: Err(why), slots: BTreeMap::new(), safeguards: Vec::new() };
+        self.observation(&ground, platform, Duration::ZERO, self.clock.now())
+    }
+
+    /// Where to send calls, by what the newest observation saw.
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// Remembers a membership call whose outcome is unknown.
+    pub(crate) fn unsettle(&mut self, step: EtcdStep) {
+        self.unsettled = Some(Unsettled { step, since: self.clock.now() });
+    }
+
+    /// Takes no alarm list from before for the present: one was changed.
+    pub(crate) fn forget_alarms(&mut self) {
+        self.alarms = Inquiries::new();
+    }
+
+    /// An answer that no pass waited for has come.
+    pub(crate) async fn late_answer(&mut self) {
+        tokio::select! {
+            () = self.statuses.late() => {}
+            () = self.versions.late() => {}
+            () = self.ports.late() => {}
+            () = self.applied.late() => {}
+            () = self.roster.late() => {}
+            () = self.links.late() => {}
+            () = self.alarms.late() => {}
+        }
+    }
+
+    /// One look at everything.
+    pub(crate) async fn observe<P: Platform>(&mut self, platform: &P, desired: &Desired) -> Seen {
+        let ground = platform.observe().await;
+        let start = self.clock.now();
+        let deadline = Instant::now() + self.tuning.budget;
+        let record = match &ground.record {
+            Ok(record) => {
+                self.record = record.clone();
+                Ok(())
+            }
+            Err(why) => Err(why.clone()),
+        };
+        self.ask(&ground, start);
+        tokio::join!(
+            self.statuses.settle(deadline),
+            self.versions.settle(deadline),
+            self.ports.settle(deadline),
+            self.applied.settle(deadline),
+            self.roster.settle(deadline),
+            self.links.settle(deadline),
+            self.alarms.settle(deadline),
+        );
+        let now = self.clock.now();
+        let observation = self.observation(&ground, platform, desired.patience.settle, now);
+        Seen { observation, record }
+    }
+
+    /// Puts all questions of a pass, by what the pass before has heard.
+    fn ask(&mut self, ground: &Ground, now: Mono) {
+        self.contacts.forget_others(ground);
+        let is_there = |(slot, instance): &Place| {
+            ground.slots.get(slot).is_some_and(may_answer) && *instance == instance_id(ground, *slot)
+        };
+        self.statuses.forget_others(is_there);
+        self.versions.forget_others(is_there);
+        self.ports.forget_others(is_there);
+        self.applied.forget_others(is_there);
+
+        let routes = Routes::new(cluster(&self.record.value), ground, &self.heard, &mut self.contacts);
+        for route in &routes.in_turn {
+            let place = (route.slot, instance_id(ground, route.slot));
+            self.statuses.ask(&place, now, status::ask(route.client.clone(), self.tuning.answer));
+            match self.heard.get(&route.slot) {
+                Some(Probe::Known { .. }) => self.ask_version(ground, &place, now),
+                Some(Probe::Unknown { .. }) => self.ask_ports(ground, &place, now),
+                None => {}
+            }
+        }
+        if routes.in_turn.is_empty() || self.record.value.birth == Birth::Unborn {
+            self.roster = Inquiries::new();
+        } else {
+            let (routes, tuning) = (routes.clone(), self.tuning.clone());
+            self.roster.ask(&(), now, async move { roster::ask(routes, &tuning).await });
+        }
+        self.ask_leader(ground, &routes, now);
+        self.routes = routes;
+    }
+
+    fn ask_version(&mut self, ground: &Ground, place: &Place, now: Mono) {
+        let due = self.versions.last_asked(place).is_none_or(|asked| now.since(asked) >= VERSION_PACE);
+        let page = ground.slots.get(&place.0).map(|slot| self.contacts.page(&slot.dial.client));
+        if let (true, Some(Ok(page))) = (due, page) {
+            self.versions.ask(place, now, status::ask_cluster_version(page, self.tuning.answer));
+        }
+    }
+
+    fn ask_ports(&mut self, ground: &Ground, place: &Place, now: Mono) {
+        let Some(dial) = ground.slots.get(&place.0).map(|slot| &slot.dial) else { return };
+        let serves = self.ports.probe(place, now, FRESH).known().is_some();
+        let due = self.applied.last_asked(place).is_none_or(|asked| now.since(asked) >= APPLIED_PACE);
+        if let Ok(peer) = self.contacts.page(&dial.peer) {
+            self.ports.ask(place, now, peer_port::ask(peer, self.tuning.peer_port));
+        }
+        if let (true, true, Ok(metrics)) = (serves, due, self.contacts.page(&dial.metrics)) {
+            self.applied.ask(place, now, peer_port::ask_applied(metrics, self.tuning.peer_port));
+        }
+    }
+
+    /// What only the leader is asked, and only when there is a reason: who its peers are, and the alarms.
+    fn ask_leader(&mut self, ground: &Ground, routes: &Routes, now: Mono) {
+        let Some(leader) = routes.leader else { return };
+        let Some(route) = routes.in_turn.iter().find(|route| route.member == Some(leader)) else { return };
+        let mut members = self.record.value.slots.iter().filter(|(_, seat)| seat.member.is_some());
+        let silent = members.any(|(slot, _)| {
+            let since = self.heard.get(slot).and_then(Probe::unknown_since);
+            since.is_some_and(|since| now.since(since) >= LINK_AFTER)
+        });
+        let due = self.links.last_asked(&leader).is_none_or(|asked| now.since(asked) >= LINK_PACE);
+        let metrics = ground.slots.get(&route.slot).map(|place| self.contacts.page(&place.dial.metrics));
+        if let (true, true, Some(Ok(metrics))) = (silent, due, metrics) {
+            self.links.forget_others(|asked| *asked == leader);
+            self.links.ask(&leader, now, links::ask(leader, metrics, self.tuning.answer));
+        }
+        let mentioned = self.heard.values().filter_map(Probe::known).any(|status| !status.alarms.is_empty());
+        let due = self.alarms.last_asked(&()).is_none_or(|asked| now.since(asked) >= ALARM_PACE);
+        if mentioned && due {
+            let client = route.client.deadline(self.tuning.answer);
+            self.alarms.ask(&(), now, async move {
+                let answer = client.alarms().await.map_err(|error| Blocker(error.to_string()))?;
+                Ok(answer.value.into_iter().map(status::alarm).collect())
+            });
+        }
+    }
+
+    fn observation<P: Platform>(&mut self, ground: &Ground, platform: &P, settle: Duration, now: Mono) -> Observation {
+        let status: BTreeMap<Slot, Probe<MemberStatus>> =
+            ground.slots.keys().map(|&slot| (slot, self.status(ground, slot, now))).collect();
+        let views: BTreeMap<Slot, SlotView> =
+            ground.slots.iter().map(|(&slot, seen)| (slot, self.memory.slot(slot, seen, now))).collect();
+        let silent = status.iter().filter(|(_, status)| status.known().is_none()).map(|(&slot, _)| slot);
+        let peer_ports = silent.filter_map(|slot| Some((slot, self.peer_port(ground, slot, now)?))).collect();
+        let roster = self.roster(now);
+        self.settle(&roster, settle, now);
+        self.heard.clone_from(&status);
+        self.routes = Routes::new(cluster(&self.record.value), ground, &status, &mut self.contacts);
+        Observation {
+            record: self.record.clone(),
+            ground: views,
+            roster,
+            links: self.links(now),
+            alarms: self.alarms(now),
+            status,
+            peer_ports,
+            safeguards: ground.safeguards.clone(),
+            unsettled: self.unsettled.clone(),
+            open_since: self.memory.open_since(&self.record.value, now),
+            slots: platform.slot_policy(),
+            pace: platform.pace(),
+        }
+    }
+
+    fn status(&mut self, ground: &Ground, slot: Slot, now: Mono) -> Probe<MemberStatus> {
+        let seat = self.record.value.slots.get(&slot).map(|seat| seat.generation);
+        let place = (slot, instance_id(ground, slot));
+        let mut probe = match ground.slots.get(&slot) {
+            Some(there) if may_answer(there) => self.statuses.probe(&place, now, FRESH),
+            there => Probe::Unknown { why: why_not_asked(there), since: now },
+        };
+        if let Probe::Known { value, .. } = &mut probe {
+            value.cluster_version = self.versions.probe(&place, now, VERSION_FRESH).known().copied();
+        }
+        self.memory.heard(slot, seat, probe)
+    }
+
+    fn peer_port(&mut self, ground: &Ground, slot: Slot, now: Mono) -> Option<Probe<PeerPort>> {
+        let place = (slot, instance_id(ground, slot));
+        self.ports.last_asked(&place)?;
+        let applied = self.applied.probe(&place, now, FRESH).known().copied();
+        Some(match (self.ports.probe(&place, now, FRESH), place.1) {
+            (Probe::Known { value: cluster, at }, Some(instance)) => {
+                let since = self.memory.port_since(slot, instance, now);
+                Probe::Known { value: PeerPort { cluster, applied, since }, at }
+            }
+            (Probe::Known { at, .. }, None) => {
+                Probe::Unknown { why: Blocker("whose port it is cannot be seen".to_owned()), since: at }
+            }
+            (Probe::Unknown { why, since }, _) => Probe::Unknown { why, since },
+        })
+    }
+
+    fn roster(&mut self, now: Mono) -> Probe<Roster> {
+        match self.roster.take_probe(&(), now, FRESH) {
+            known @ Probe::Known { .. } => {
+                self.roster_unknown_since = None;
+                known
+            }
+            Probe::Unknown { why, since } => {
+                let nobody = self.roster.last_asked(&()).is_none();
+                let why = if nobody { Blocker("no member runs".to_owned()) } else { why };
+                Probe::Unknown { why, since: *self.roster_unknown_since.get_or_insert(since) }
+            }
+        }
+    }
+
+    /// Forgets the call whose outcome was unknown once the list shows that it happened, or once it cannot happen any more.
+    fn settle(&mut self, roster: &Probe<Roster>, within: Duration, now: Mono) {
+        let Some(Unsettled { step, since }) = &self.unsettled else { return };
+        let shown = matches!(roster, Probe::Known { value, at } if at >= since && shows(value, step));
+        if shown || now.since(*since) > within {
+            self.unsettled = None;
+        }
+    }
+
+    fn links(&self, now: Mono) -> Probe<PeerLinks> {
+        match self.routes.leader {
+            Some(leader) => self.links.probe(&leader, now, FRESH),
+            None => Probe::Unknown { why: Blocker("no leader to ask".to_owned()), since: now },
+        }
+    }
+
+    fn alarms(&self, now: Mono) -> Probe<BTreeSet<Alarm>> {
+        let mentioned = self.heard.values().filter_map(Probe::known).any(|status| !status.alarms.is_empty());
+        if mentioned {
+            self.alarms.probe(&(), now, ALARM_FRESH)
+        } else {
+            Probe::Known { value: BTreeSet::new(), at: now }
+        }
+    }
+}
+
+fn cluster(record: &Record) -> Option<ClusterId> {
+    match record.birth {
+        Birth::Formed(cluster) => Some(cluster),
+        Birth::Unborn | Birth::Forming => None,
+    }
+}
+
+fn instance_id(ground: &Ground, slot: Slot) -> Option<InstanceId> {
+    let instance = ground.slots.get(&slot)?.instance.as_ref().ok()?;
+    instance.as_ref().map(|instance| instance.id.clone())
+}
+
+fn why_not_asked(there: Option<&GroundSlot>) -> Blocker {
+    let instance = there.and_then(|there| there.instance.as_ref().ok()).and_then(Option::as_ref);
+    let why = match instance.map(|instance| &instance.phase) {
+        None => "nothing runs there".to_owned(),
+        Some(Phase::Pending(why)) => format!("it is not at the gate yet: {why}"),
+        Some(Phase::AtGate) => "it waits at the gate".to_owned(),
+        Some(Phase::Refused(why)) => format!("its guard refused to start it: {why}"),
+        Some(Phase::Exited(why)) => format!("it ended: {why}"),
+        Some(Phase::Stopping) => "it is being stopped".to_owned(),
+        Some(Phase::Running) => "it was not asked yet".to_owned(),
+    };
+    Blocker(why)
+}
+
+/// Whether the list shows that a membership call was carried out.
+fn shows(roster: &Roster, step: &EtcdStep) -> bool {
+    let row = |id: MemberId| roster.members.iter().find(|member| member.id == id);
+    match step {
+        EtcdStep::AddLearner(_, url) => roster.members.iter().any(|m| m.peer_urls.iter().any(|u| u == url.as_str())),
+        EtcdStep::Promote(member) => row(*member).is_none_or(|member| member.role == Role::Voter),
+        EtcdStep::Remove(member) => row(*member).is_none(),
+        EtcdStep::MoveLeader { .. }
+        | EtcdStep::Compact { .. }
+        | EtcdStep::Defragment(_)
+        | EtcdStep::Disarm(_)
+        | EtcdStep::Downgrade(_)
+        | EtcdStep::Snapshot { .. } => true,
+    }
+}
