@@ -63,7 +63,7 @@ pub struct Patience {
     pub permit: Duration,
     /// For a permit holder to serve at all, before its learner is removed.
     pub join: Duration,
-    /// For a learner that serves its peers and has the data to answer clients, before it is restarted once.
+    /// For a learner that has the data to publish itself, before it is restarted once; a healthy one takes 20-130 ms.
     pub nudge: Duration,
     /// For a restarted member to serve, before its old launch spec is put back.
     pub restart: Duration,
@@ -77,7 +77,7 @@ impl Default for Patience {
             gate: Duration::from_secs(2),
             permit: Duration::from_secs(2),
             join: Duration::from_mins(1),
-            nudge: Duration::from_millis(500),
+            nudge: Duration::from_millis(200),
             restart: Duration::from_mins(1),
             settle: Duration::from_secs(3),
         }

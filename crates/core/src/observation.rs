@@ -260,10 +260,9 @@ pub struct MemberStatus {
 pub struct PeerPort {
     /// The cluster that it says it belongs to.
     pub cluster: Option<ClusterId>,
-    /// The raft index that it has applied.
-    pub applied: Option<u64>,
-    /// When this manager first saw the port serve.
-    pub since: Mono,
+    /// Since when its metrics have shown a learner that applied the leader's data and waits for its own publish: the lost
+    /// publish of kubernetes-timings.md, which hangs for 7 s.
+    pub stranded_since: Option<Mono>,
 }
 
 /// The leader's own view of its peers: the second witness of rule 7.

@@ -237,7 +237,8 @@ impl<P: Platform> Driver<P> {
 /// looked for twice.
 pub async fn look<P: Platform>(platform: &P, desired: Desired, tuning: Tuning) -> Published {
     let clock = Clock::start();
-    let mut observer = Observer::new(clock, tuning);
+    // Everybody is a newcomer to somebody who looks once.
+    let mut observer = Observer::new(clock, Tuning { newcomer: tuning.budget, ..tuning });
     let _ = look_once(&mut observer, platform, &desired, clock).await;
     let (seen, plan, now) = look_once(&mut observer, platform, &desired, clock).await;
     let observation = Arc::new(seen.observation);

@@ -18,7 +18,12 @@ use etcdop_core::{
 };
 use tokio::time::Instant;
 
-use self::{inquiry::Inquiries, memory::Memory};
+use self::{
+    inquiry::{Inquiries, Patience},
+    links::{LinkMemory, Reading},
+    memory::Memory,
+    peer_port::Progress,
+};
 use crate::{
     clock::Clock,
     contact::{Contacts, Routes, may_answer},
@@ -53,7 +58,7 @@ const VERSION_PACE: Duration = Duration::from_millis(500);
 const VERSION_FRESH: Duration = Duration::from_secs(2);
 
 /// Between two readings of a joiner's metrics page: collecting it slows down its start.
-const APPLIED_PACE: Duration = Duration::from_millis(100);
+const PROGRESS_PACE: Duration = Duration::from_millis(100);
 
 /// A run of a member in its slot; no instance where the platform cannot see it.
 type Place = (Slot, Option<InstanceId>);
@@ -76,9 +81,10 @@ pub(crate) struct Observer {
     statuses: Inquiries<Place, MemberStatus>,
     versions: Inquiries<Place, Minor>,
     ports: Inquiries<Place, Option<ClusterId>>,
-    applied: Inquiries<Place, u64>,
+    progress: Inquiries<Place, Progress>,
     roster: Inquiries<(), Roster>,
-    links: Inquiries<MemberId, PeerLinks>,
+    links: Inquiries<MemberId, Reading>,
+    link_memory: LinkMemory,
     alarms: Inquiries<(), BTreeSet<Alarm>>,
     record: Versioned<Record>,
     /// What the members said in the pass before.
@@ -99,9 +105,10 @@ impl Observer {
             statuses: Inquiries::new(),
             versions: Inquiries::new(),
             ports: Inquiries::new(),
-            applied: Inquiries::new(),
+            progress: Inquiries::new(),
             roster: Inquiries::new(),
             links: Inquiries::new(),
+            link_memory: LinkMemory::default(),
             alarms: Inquiries::new(),
             record: Versioned { revision: RecordRevision(String::new()), value: nobody },
             heard: BTreeMap::new(),
@@ -139,7 +146,7 @@ impl Observer {
             () = self.statuses.late() => {}
             () = self.versions.late() => {}
             () = self.ports.late() => {}
-            () = self.applied.late() => {}
+            () = self.progress.late() => {}
             () = self.roster.late() => {}
             () = self.links.late() => {}
             () = self.alarms.late() => {}
@@ -150,7 +157,8 @@ impl Observer {
     pub(crate) async fn observe<P: Platform>(&mut self, platform: &P, desired: &Desired) -> Seen {
         let ground = platform.observe().await;
         let start = self.clock.now();
-        let deadline = Instant::now() + self.tuning.budget;
+        let asked = Instant::now();
+        let patience = Patience { prompt: asked + self.tuning.budget, newcomer: asked + self.tuning.newcomer };
         let record = match &ground.record {
             Ok(record) => {
                 self.record = record.clone();
@@ -160,13 +168,13 @@ impl Observer {
         };
         self.ask(&ground, start);
         tokio::join!(
-            self.statuses.settle(deadline),
-            self.versions.settle(deadline),
-            self.ports.settle(deadline),
-            self.applied.settle(deadline),
-            self.roster.settle(deadline),
-            self.links.settle(deadline),
-            self.alarms.settle(deadline),
+            self.statuses.settle(patience),
+            self.versions.settle(patience),
+            self.ports.settle(patience),
+            self.progress.settle(patience),
+            self.roster.settle(patience),
+            self.links.settle(patience),
+            self.alarms.settle(patience),
         );
         let now = self.clock.now();
         let observation = self.observation(&ground, platform, desired.patience.settle, now);
@@ -182,7 +190,7 @@ impl Observer {
         self.statuses.forget_others(is_there);
         self.versions.forget_others(is_there);
         self.ports.forget_others(is_there);
-        self.applied.forget_others(is_there);
+        self.progress.forget_others(is_there);
 
         let routes = Routes::new(cluster(&self.record.value), ground, &self.heard, &mut self.contacts);
         for route in &routes.in_turn {
@@ -194,7 +202,7 @@ impl Observer {
                 None => {}
             }
         }
-        if routes.in_turn.is_empty() || self.record.value.birth == Birth::Unborn {
+        if routes.in_turn.is_empty() {
             self.roster = Inquiries::new();
         } else {
             let (routes, tuning) = (routes.clone(), self.tuning.clone());
@@ -215,12 +223,12 @@ impl Observer {
     fn ask_ports(&mut self, ground: &Ground, place: &Place, now: Mono) {
         let Some(dial) = ground.slots.get(&place.0).map(|slot| &slot.dial) else { return };
         let serves = self.ports.probe(place, now, FRESH).known().is_some();
-        let due = self.applied.last_asked(place).is_none_or(|asked| now.since(asked) >= APPLIED_PACE);
+        let due = self.progress.last_asked(place).is_none_or(|asked| now.since(asked) >= PROGRESS_PACE);
         if let Ok(peer) = self.contacts.page(&dial.peer) {
             self.ports.ask(place, now, peer_port::ask(peer, self.tuning.peer_port));
         }
         if let (true, true, Ok(metrics)) = (serves, due, self.contacts.page(&dial.metrics)) {
-            self.applied.ask(place, now, peer_port::ask_applied(metrics, self.tuning.peer_port));
+            self.progress.ask(place, now, peer_port::ask_progress(metrics, self.tuning.peer_port));
         }
     }
 
@@ -237,7 +245,7 @@ impl Observer {
         let metrics = ground.slots.get(&route.slot).map(|place| self.contacts.page(&place.dial.metrics));
         if let (true, true, Some(Ok(metrics))) = (silent, due, metrics) {
             self.links.forget_others(|asked| *asked == leader);
-            self.links.ask(&leader, now, links::ask(leader, metrics, self.tuning.answer));
+            self.links.ask(&leader, now, links::ask(metrics, self.tuning.answer));
         }
         let mentioned = self.heard.values().filter_map(Probe::known).any(|status| !status.alarms.is_empty());
         let due = self.alarms.last_asked(&()).is_none_or(|asked| now.since(asked) >= ALARM_PACE);
@@ -293,11 +301,16 @@ impl Observer {
     fn peer_port(&mut self, ground: &Ground, slot: Slot, now: Mono) -> Option<Probe<PeerPort>> {
         let place = (slot, instance_id(ground, slot));
         self.ports.last_asked(&place)?;
-        let applied = self.applied.probe(&place, now, FRESH).known().copied();
+        let publishing = self.progress.probe(&place, now, FRESH).known() == Some(&Progress::Publishing);
         Some(match (self.ports.probe(&place, now, FRESH), place.1) {
             (Probe::Known { value: cluster, at }, Some(instance)) => {
-                let since = self.memory.port_since(slot, instance, now);
-                Probe::Known { value: PeerPort { cluster, applied, since }, at }
+                let stranded_since = if publishing {
+                    Some(self.memory.stranded_since(slot, instance, now))
+                } else {
+                    self.memory.not_stranded(slot);
+                    None
+                };
+                Probe::Known { value: PeerPort { cluster, stranded_since }, at }
             }
             (Probe::Known { at, .. }, None) => {
                 Probe::Unknown { why: Blocker("whose port it is cannot be seen".to_owned()), since: at }
@@ -329,10 +342,16 @@ impl Observer {
         }
     }
 
-    fn links(&self, now: Mono) -> Probe<PeerLinks> {
-        match self.routes.leader {
-            Some(leader) => self.links.probe(&leader, now, FRESH),
-            None => Probe::Unknown { why: Blocker("no leader to ask".to_owned()), since: now },
+    fn links(&mut self, now: Mono) -> Probe<PeerLinks> {
+        let Some(leader) = self.routes.leader else {
+            return Probe::Unknown { why: Blocker("no leader to ask".to_owned()), since: now };
+        };
+        match self.links.probe(&leader, now, FRESH) {
+            Probe::Known { value, at } => {
+                let patience = links::patience(&self.record.value);
+                Probe::Known { value: self.link_memory.judge(leader, &value, at, patience), at }
+            }
+            Probe::Unknown { why, since } => Probe::Unknown { why, since },
         }
     }
 

@@ -11,8 +11,10 @@ pub struct Tuning {
     pub etcd: Options,
     /// For one answer of one member about itself; longer than a pass waits.
     pub answer: Duration,
-    /// What a pass waits at most for members that have not been silent before.
+    /// What a pass waits at most for members that answered the last time.
     pub budget: Duration,
+    /// What a pass waits at most for members that never answered yet.
+    pub newcomer: Duration,
     /// After which the question for the member list goes to one member more.
     pub hedge: Duration,
     /// For a linearizable member list, whoever is asked.
@@ -35,6 +37,7 @@ impl Default for Tuning {
             etcd: Options::default(),
             answer: Duration::from_secs(1),
             budget: Duration::from_millis(300),
+            newcomer: Duration::from_millis(30),
             hedge: Duration::from_millis(60),
             roster: Duration::from_secs(1),
             peer_port: Duration::from_millis(150),

@@ -101,7 +101,6 @@ fn nudge(s: &Situation<'_>, learner: &Member<'_>) -> Option<Step> {
     let instance = learner.instance().filter(|instance| instance.phase == Phase::Running)?;
     let first_start = matches!(learner.volume()?.marker, Marker::Owned { epoch: 1, .. });
     let port = s.peer_port(slot)?;
-    let has_data = port.applied.is_some_and(|applied| applied > 0);
-    let hangs = learner.status.is_none() && s.now.since(port.since) >= s.desired.patience.nudge;
-    (first_start && has_data && hangs).then(|| Step::Ground(GroundStep::Retire(slot, instance.id.clone())))
+    let stranded = port.stranded_since.is_some_and(|since| s.now.since(since) >= s.desired.patience.nudge);
+    (first_start && stranded && learner.status.is_none()).then(|| Step::Ground(GroundStep::Retire(slot, instance.id.clone())))
 }

@@ -372,10 +372,11 @@ impl Scenario {
         })
     }
 
-    pub(super) fn peers_served(self, slot: u8, millis: u64, applied: Option<u64>) -> Self {
+    /// The slot's peer port serves; its learner has been stranded for this long.
+    pub(super) fn peers_served(self, slot: u8, stranded_millis: Option<u64>) -> Self {
         self.with(|s| {
-            let since = Mono(NOW.0 - Duration::from_millis(millis));
-            s.seen.peer_ports.insert(Slot(slot), known(PeerPort { cluster: Some(CLUSTER), applied, since }));
+            let stranded_since = stranded_millis.map(ago);
+            s.seen.peer_ports.insert(Slot(slot), known(PeerPort { cluster: Some(CLUSTER), stranded_since }));
         })
     }
 

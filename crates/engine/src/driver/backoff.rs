@@ -57,3 +57,62 @@ impl Backoff {
         self.held.as_ref().map(|held| held.setback.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etcdop_core::{id::MemberId, step::EtcdStep};
+
+    use super::*;
+
+    fn promote(member: u64) -> Step {
+        Step::Etcd(EtcdStep::Promote(MemberId(member)))
+    }
+
+    fn at(millis: u64) -> Mono {
+        Mono(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn the_same_step_waits_longer_and_longer_up_to_five_seconds() {
+        let mut backoff = Backoff::default();
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            backoff.failed(&promote(1), "refused", Retry::BackOff, at(0));
+            waits.push(backoff.wait(&promote(1), at(0)).unwrap().as_millis());
+        }
+        assert_eq!(waits, [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(backoff.wait(&promote(1), at(5000)), None, "due again");
+    }
+
+    #[test]
+    fn a_step_whose_obstacle_passes_by_itself_is_tried_steadily() {
+        let mut backoff = Backoff::default();
+        for _ in 0..9 {
+            backoff.failed(&promote(1), "unhealthy cluster", Retry::Steady, at(0));
+        }
+        assert_eq!(backoff.wait(&promote(1), at(0)), Some(FIRST));
+        assert_eq!(backoff.setback(at(0)).unwrap().tries, 9);
+    }
+
+    #[test]
+    fn another_step_does_not_wait_and_begins_a_count_of_its_own() {
+        let mut backoff = Backoff::default();
+        backoff.failed(&promote(1), "refused", Retry::BackOff, at(0));
+        backoff.failed(&promote(1), "refused", Retry::BackOff, at(50));
+        assert_eq!(backoff.wait(&promote(2), at(50)), None);
+        backoff.failed(&promote(2), "refused too", Retry::BackOff, at(60));
+        let setback = backoff.setback(at(60)).unwrap();
+        assert_eq!((setback.tries, setback.since, setback.why.as_str()), (1, at(60), "refused too"));
+    }
+
+    #[test]
+    fn a_setback_is_shown_until_something_succeeds_or_nobody_asks_for_the_step_any_more() {
+        let mut backoff = Backoff::default();
+        backoff.failed(&promote(1), "refused", Retry::BackOff, at(0));
+        assert!(backoff.setback(at(5050)).is_some());
+        assert!(backoff.setback(at(5051)).is_none());
+        backoff.failed(&promote(1), "refused", Retry::BackOff, at(6000));
+        backoff.succeeded();
+        assert!(backoff.setback(at(6000)).is_none());
+    }
+}

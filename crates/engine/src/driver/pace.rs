@@ -56,3 +56,62 @@ impl Pace {
         self.unmoved = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etcdop_core::{
+        id::{MemberId, Slot},
+        plan::Wake,
+    };
+
+    use super::*;
+
+    const QUICKEST: Duration = Duration::from_millis(8);
+    const SLOWEST: Duration = Duration::from_millis(500);
+
+    fn plan(reason: Reason) -> Plan {
+        Plan { act: None, reasons: vec![reason], next: Wake::Soon }
+    }
+
+    fn wait(pace: &mut Pace, reason: Reason, millis: u64) -> u128 {
+        pace.wait(&plan(reason), Mono(Duration::from_millis(millis)), QUICKEST, SLOWEST).as_millis()
+    }
+
+    #[test]
+    fn the_wait_grows_with_the_time_that_nothing_moved() {
+        let mut pace = Pace::default();
+        let waits = [0, 64, 800, 2000, 60_000].map(|at| wait(&mut pace, Reason::NoLeader, at));
+        assert_eq!(waits, [8, 8, 100, 250, 500]);
+    }
+
+    #[test]
+    fn another_plan_or_a_step_brings_the_quick_pace_back() {
+        let mut pace = Pace::default();
+        wait(&mut pace, Reason::NoLeader, 0);
+        assert_eq!(wait(&mut pace, Reason::NoLeader, 4000), 500);
+        assert_eq!(wait(&mut pace, Reason::PermitHolder { slot: Slot(1) }, 4001), 8);
+        assert_eq!(wait(&mut pace, Reason::PermitHolder { slot: Slot(1) }, 8001), 500);
+        pace.moved();
+        assert_eq!(wait(&mut pace, Reason::PermitHolder { slot: Slot(1) }, 8002), 8);
+    }
+
+    #[test]
+    fn time_that_passes_is_no_other_plan() {
+        let silent = |seconds| Reason::NotDeadYet {
+            member: MemberId(1),
+            slot: Slot(0),
+            silent: Duration::from_secs(seconds),
+            limit: Duration::from_mins(5),
+        };
+        let mut pace = Pace::default();
+        wait(&mut pace, silent(1), 0);
+        assert_eq!(wait(&mut pace, silent(5), 4000), 500);
+    }
+
+    #[test]
+    fn a_platform_that_is_slower_than_that_sets_the_pace() {
+        let slow = Duration::from_secs(2);
+        let wait = Pace::default().wait(&plan(Reason::NoLeader), Mono::default(), slow, SLOWEST);
+        assert_eq!(wait, slow);
+    }
+}

@@ -1,6 +1,6 @@
 //! Questions that never hold up a pass for long: each goes out in a task of its own, at most one at a time for each key, and a
 //! pass waits only for those that have not kept it waiting before. A frozen member costs one pass its budget, and later passes
-//! nothing (reliability.md, H1).
+//! nothing (reliability.md, H1). A newcomer costs one pass a moment: etcd accepts connections long before it answers on them.
 
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
@@ -36,15 +36,38 @@ struct Inquiry<T> {
     asked: Mono,
     /// When the first question after the last answer was put.
     unanswered_since: Option<Mono>,
-    /// Whether a pass waits for it: not after it kept one waiting in vain, until it answers again.
-    awaited: Awaited,
+    standing: Standing,
     last: Option<Result<(Mono, T), Blocker>>,
 }
 
+/// How long a pass waits for somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Awaited {
-    Yes,
-    No,
+enum Standing {
+    /// Has not answered yet, nor kept anybody waiting.
+    Newcomer,
+    /// Answered the last time.
+    Prompt,
+    /// Kept a pass waiting in vain, and has not answered since: not waited for.
+    Slow,
+}
+
+/// Until when a pass waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For those that answered the last time.
+    pub(crate) prompt: Instant,
+    /// For those that never did.
+    pub(crate) newcomer: Instant,
+}
+
+impl Standing {
+    fn deadline(self, patience: Patience) -> Option<Instant> {
+        match self {
+            Self::Newcomer => Some(patience.newcomer),
+            Self::Prompt => Some(patience.prompt),
+            Self::Slow => None,
+        }
+    }
 }
 
 impl<T> Drop for Inquiry<T> {
@@ -76,7 +99,7 @@ where
             running: None,
             asked: now,
             unanswered_since: None,
-            awaited: Awaited::Yes,
+            standing: Standing::Newcomer,
             last: None,
         });
         if inquiry.running.is_some() {
@@ -100,21 +123,26 @@ where
         self.by_key.retain(|key, _| keep(key));
     }
 
-    /// Waits until everybody who is waited for has answered, at most until `deadline`.
-    pub(crate) async fn settle(&mut self, deadline: Instant) {
+    /// Waits until everybody who is waited for has answered, or patience ends.
+    pub(crate) async fn settle(&mut self, patience: Patience) {
         while let Some(done) = self.tasks.try_join_next() {
             self.take(done.ok());
         }
-        while self.by_key.values().any(|inquiry| inquiry.running.is_some() && inquiry.awaited == Awaited::Yes) {
+        while let Some(deadline) = self.open().filter_map(|open| open.standing.deadline(patience)).max() {
             match timeout_at(deadline, self.tasks.join_next()).await {
                 Ok(Some(done)) => self.take(done.ok()),
-                Ok(None) => return,
-                Err(_) => break,
+                Ok(None) => break,
+                Err(_) => self.open().for_each(|open| {
+                    if open.standing.deadline(patience).is_some_and(|waited_until| waited_until <= deadline) {
+                        open.standing = Standing::Slow;
+                    }
+                }),
             }
         }
-        for inquiry in self.by_key.values_mut().filter(|inquiry| inquiry.running.is_some()) {
-            inquiry.awaited = Awaited::No;
-        }
+    }
+
+    fn open(&mut self) -> impl Iterator<Item = &mut Inquiry<T>> {
+        self.by_key.values_mut().filter(|inquiry| inquiry.running.is_some())
     }
 
     /// Waits for the next answer that no pass waited for; for ever when there is none to come.
@@ -136,7 +164,7 @@ where
         match result {
             Ok(value) => {
                 inquiry.unanswered_since = None;
-                inquiry.awaited = Awaited::Yes;
+                inquiry.standing = Standing::Prompt;
                 inquiry.last = Some(Ok((inquiry.asked, value)));
             }
             Err(why) => inquiry.last = Some(Err(why)),
@@ -169,5 +197,131 @@ where
             inquiry.last = None;
         }
         probe
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        sync::oneshot,
+        time::{advance, sleep},
+    };
+
+    use super::*;
+
+    const FRESH: Duration = Duration::from_secs(1);
+    const BUDGET: Duration = Duration::from_millis(300);
+    const MOMENT: Duration = Duration::from_millis(30);
+
+    type Questions = Inquiries<&'static str, u8>;
+
+    fn patience() -> Patience {
+        Patience { prompt: Instant::now() + BUDGET, newcomer: Instant::now() + MOMENT }
+    }
+
+    fn mono(millis: u64) -> Mono {
+        Mono(Duration::from_millis(millis))
+    }
+
+    async fn answers(value: u8) -> Result<u8, Blocker> {
+        sleep(Duration::from_millis(1)).await;
+        Ok(value)
+    }
+
+    async fn freezes() -> Result<u8, Blocker> {
+        sleep(Duration::from_secs(1)).await;
+        Err(Blocker("no answer within 1s".to_owned()))
+    }
+
+    /// How long a pass took that asked whoever is not being asked still.
+    async fn pass(questions: &mut Questions, at: u64) -> Duration {
+        let begun = Instant::now();
+        questions.ask(&"quick", mono(at), answers(1));
+        questions.ask(&"frozen", mono(at), freezes());
+        questions.settle(patience()).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frozen_member_costs_one_pass_its_budget_and_later_ones_nothing() {
+        let mut questions = Questions::new();
+        questions.ask(&"quick", mono(0), answers(1));
+        questions.ask(&"frozen", mono(0), answers(1));
+        questions.settle(patience()).await;
+        assert_eq!(pass(&mut questions, 10).await, BUDGET);
+        // Also after its question failed, and was put again.
+        for at in (400..3000).step_by(100) {
+            let took = pass(&mut questions, at).await;
+            assert!(took <= Duration::from_millis(1), "{took:?} in the pass at {at} ms");
+            assert!(questions.probe(&"quick", mono(at), FRESH).known().is_some());
+            advance(Duration::from_millis(100)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn somebody_who_never_answered_costs_one_pass_a_moment() {
+        let mut questions = Questions::new();
+        assert_eq!(pass(&mut questions, 0).await, MOMENT);
+        assert_eq!(pass(&mut questions, 50).await, Duration::from_millis(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_counts_from_the_first_question_that_was_not_answered() {
+        let mut questions = Questions::new();
+        questions.ask(&"frozen", mono(0), answers(7));
+        questions.settle(patience()).await;
+        for at in [100, 1500, 3000] {
+            questions.ask(&"frozen", mono(at), freezes());
+            questions.settle(patience()).await;
+            advance(Duration::from_millis(1100)).await;
+            questions.settle(patience()).await;
+            let since = questions.probe(&"frozen", mono(at + 1100), FRESH).unknown_since();
+            assert_eq!(since, Some(mono(100)));
+        }
+        questions.ask(&"frozen", mono(5000), answers(8));
+        questions.late().await;
+        let probe = questions.probe(&"frozen", mono(5001), FRESH);
+        assert_eq!(probe, Probe::Known { value: 8, at: mono(5000) });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_holds_for_a_second_while_the_next_is_on_its_way_and_a_failure_ends_it() {
+        let mut questions = Questions::new();
+        questions.ask(&"a", mono(0), answers(7));
+        questions.settle(patience()).await;
+        questions.ask(&"a", mono(500), freezes());
+        questions.settle(patience()).await;
+        assert_eq!(questions.probe(&"a", mono(999), FRESH).known(), Some(&7));
+        assert_eq!(questions.probe(&"a", mono(1000), FRESH).unknown_since(), Some(mono(500)));
+
+        let mut questions = Questions::new();
+        questions.ask(&"a", mono(0), answers(7));
+        questions.settle(patience()).await;
+        questions.ask(&"a", mono(10), async { Err(Blocker("connection refused".to_owned())) });
+        questions.settle(patience()).await;
+        let why = Blocker("connection refused".to_owned());
+        assert_eq!(questions.probe(&"a", mono(11), FRESH), Probe::Unknown { why, since: mono(10) });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_of_somebody_forgotten_is_not_taken_for_the_next_ones() {
+        let mut questions = Questions::new();
+        let (answer, late) = oneshot::channel();
+        questions.ask(&"a", mono(0), async { late.await.map_err(|_| Blocker("dropped".to_owned())) });
+        questions.settle(patience()).await;
+        questions.forget_others(|_| false);
+        assert!(answer.send(1).is_err() || questions.by_key.is_empty());
+        questions.ask(&"a", mono(10), answers(2));
+        questions.settle(patience()).await;
+        assert_eq!(questions.probe(&"a", mono(11), FRESH).known(), Some(&2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_must_be_of_this_pass_is_given_out_once() {
+        let mut questions = Questions::new();
+        questions.ask(&"list", mono(0), answers(7));
+        questions.settle(patience()).await;
+        assert_eq!(questions.take_probe(&"list", mono(1), FRESH).known(), Some(&7));
+        assert_eq!(questions.take_probe(&"list", mono(2), FRESH).known(), None);
     }
 }

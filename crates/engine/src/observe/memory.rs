@@ -57,7 +57,7 @@ enum Open {
 pub(crate) struct Memory {
     phases: FirstSeen<Slot, (InstanceId, Discriminant<Phase>)>,
     permits: FirstSeen<Slot, Permit>,
-    ports: FirstSeen<Slot, InstanceId>,
+    stranded: FirstSeen<Slot, InstanceId>,
     silent: FirstSeen<Slot, Option<Generation>>,
     blind: FirstSeen<(Slot, Sight), ()>,
     open: FirstSeen<(), Open>,
@@ -117,9 +117,14 @@ impl Memory {
         }
     }
 
-    /// Since when the instance's peer port has served.
-    pub(crate) fn port_since(&mut self, slot: Slot, instance: InstanceId, now: Mono) -> Mono {
-        self.ports.since(slot, instance, now)
+    /// Since when the instance has waited for its own publish.
+    pub(crate) fn stranded_since(&mut self, slot: Slot, instance: InstanceId, now: Mono) -> Mono {
+        self.stranded.since(slot, instance, now)
+    }
+
+    /// The instance does not wait for its publish.
+    pub(crate) fn not_stranded(&mut self, slot: Slot) {
+        self.stranded.forget(&slot);
     }
 
     /// Since when the record's mutation has been open.
