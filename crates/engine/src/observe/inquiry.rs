@@ -272,9 +272,7 @@ mod tests {
         questions.settle(patience()).await;
         for at in [100, 1500, 3000] {
             questions.ask(&"frozen", mono(at), freezes());
-            questions.settle(patience()).await;
-            advance(Duration::from_millis(1100)).await;
-            questions.settle(patience()).await;
+            questions.late().await;
             let since = questions.probe(&"frozen", mono(at + 1100), FRESH).unknown_since();
             assert_eq!(since, Some(mono(100)));
         }
