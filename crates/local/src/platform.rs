@@ -1,0 +1,257 @@
+//! The manager's side of a local cluster: what the engine sees of it and does to it. It never talks to etcd.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use etcdop_core::{
+    id::{RecordRevision, Slot, VolumeId},
+    observation::{Blocker, Phase, Safeguard, SlotPolicy},
+    permit::Permit,
+    record::Record,
+    step::GroundStep,
+    version::Minor,
+};
+use etcdop_engine::{
+    outcome::{CommitError, Outcome},
+    platform::{Ground, Platform},
+};
+
+use crate::{
+    convert,
+    directory::ClusterDir,
+    inotify::Inotify,
+    instance::Note,
+    keeper::Care,
+    lock::ManagerLock,
+    look,
+    record_file::RecordFile,
+    seats,
+    supervisor::Supervisor,
+    volume::{self, Discarded},
+};
+
+/// Between two looks while something is in flight; a look costs about a millisecond.
+pub(crate) const PACE: Duration = Duration::from_millis(8);
+/// Files and `/proc` answer in microseconds; a disk that hangs must not hang the loop.
+pub(crate) const LOOK: Duration = Duration::from_secs(2);
+
+/// The platform of the one manager of a cluster. Clones are the same platform; members live on when all are dropped.
+#[derive(Clone, Debug)]
+pub struct LocalPlatform {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    dir: ClusterDir,
+    record: RecordFile,
+    care: Arc<Care>,
+    supervisor: Supervisor,
+    statuses: tokio::task::JoinHandle<()>,
+    _lock: ManagerLock,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.statuses.abort();
+    }
+}
+
+impl LocalPlatform {
+    pub(crate) fn new(
+        dir: ClusterDir,
+        record: RecordFile,
+        care: Arc<Care>,
+        supervisor: Supervisor,
+        statuses: Arc<Inotify>,
+        lock: ManagerLock,
+    ) -> Self {
+        let statuses = tokio::spawn(forward_statuses(statuses, Arc::clone(&care)));
+        Self { inner: Arc::new(Inner { dir, record, care, supervisor, statuses, _lock: lock }) }
+    }
+
+    /// Stops all members, each in order and all at the same time, and starts none any more: for the end of `up`.
+    /// Ends within 20 s, whatever they do.
+    pub async fn stop_members(&self) {
+        self.inner.supervisor.close().await;
+    }
+
+    /// Runs on a thread where waiting for a disk delays nobody else.
+    async fn aside<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, String> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || work(&inner)).await.map_err(|error| error.to_string())
+    }
+}
+
+/// A guard that says something new is a reason to look again.
+async fn forward_statuses(statuses: Arc<Inotify>, care: Arc<Care>) {
+    loop {
+        match statuses.touched("status").await {
+            Ok(()) => care.changed.notify_one(),
+            Err(error) => {
+                tracing::error!(%error, "guards are not heard any more, only seen at each look");
+                return;
+            }
+        }
+    }
+}
+
+impl Platform for LocalPlatform {
+    fn slot_policy(&self) -> SlotPolicy {
+        SlotPolicy::Any
+    }
+
+    fn pace(&self) -> Duration {
+        PACE
+    }
+
+    async fn observe(&self) -> Ground {
+        let seen = self.aside(|inner| look::look(&inner.dir, &inner.record, inner.supervisor.facts()));
+        within(LOOK, seen).await
+    }
+
+    async fn commit(&self, base: &RecordRevision, next: &Record) -> Result<RecordRevision, CommitError> {
+        let (base, next) = (base.clone(), next.clone());
+        let done = self.aside(move |inner| inner.commit(&base, &next)).await;
+        done.unwrap_or_else(|why| Err(CommitError::Unknown(why)))
+    }
+
+    async fn apply(&self, step: &GroundStep) -> Outcome {
+        let step = step.clone();
+        self.aside(move |inner| inner.apply(&step)).await.unwrap_or_else(Outcome::Unknown)
+    }
+
+    fn snapshot_path(&self, before: Minor) -> PathBuf {
+        look::unfinished_snapshot(&self.inner.dir, before)
+    }
+
+    async fn keep_snapshot(&self, before: Minor) -> Outcome {
+        let written = self.snapshot_path(before);
+        let kept = self.aside(move |inner| inner.keep_snapshot(before, &written)).await;
+        kept.unwrap_or_else(Outcome::Unknown)
+    }
+
+    async fn changed(&self) {
+        self.inner.care.changed.notified().await;
+    }
+}
+
+/// What is seen in time, or why nothing was.
+pub(crate) async fn within(limit: Duration, seen: impl Future<Output = Result<Ground, String>> + Send) -> Ground {
+    let blocked = |why: String| Ground { record: Err(Blocker(why)), slots: BTreeMap::new(), safeguards: Vec::new() };
+    match tokio::time::timeout(limit, seen).await {
+        Ok(Ok(ground)) => ground,
+        Ok(Err(why)) => blocked(why),
+        Err(_) => blocked(format!("the cluster's directory did not answer within {limit:?}: check its disk")),
+    }
+}
+
+impl Inner {
+    fn commit(&self, base: &RecordRevision, next: &Record) -> Result<RecordRevision, CommitError> {
+        let revision = self.record.commit(base, next)?;
+        self.care.incarnation.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&next.incarnation);
+        match seats::render(&self.dir, next) {
+            Ok(changed) => changed.into_iter().for_each(|slot| self.supervisor.encourage(slot)),
+            // The record stands. Guards go by the old seats, which lag behind and permit nothing that the new ones do not.
+            Err(error) => return Err(CommitError::Unknown(error.to_string())),
+        }
+        Ok(revision)
+    }
+
+    fn apply(&self, step: &GroundStep) -> Outcome {
+        match step {
+            GroundStep::Ensure(layout) => match self.supervisor.ensure(layout) {
+                Ok(()) => Outcome::Done,
+                Err(error) => Outcome::NotApplied(error.to_string()),
+            },
+            GroundStep::Permit(permits) => self.permit(permits),
+            GroundStep::Retire(slot, instance) => {
+                self.supervisor.retire(*slot, instance);
+                Outcome::Done
+            }
+            GroundStep::Discard(slot, volume) => self.discard(*slot, volume),
+        }
+    }
+
+    fn permit(&self, permits: &[Permit]) -> Outcome {
+        let mut files = Vec::new();
+        for permit in permits {
+            let slot = permit.slot;
+            let note = self.supervisor.note(slot);
+            if !note.is_some_and(|note| note.id == permit.instance && note.process().is_some()) {
+                return Outcome::NotApplied(format!("instance {} is not in slot {slot} any more", permit.instance));
+            }
+            match convert::permit(permit) {
+                Ok(file) => files.push((self.dir.slot(slot).permit(), file.render())),
+                Err(why) => return Outcome::NotApplied(why),
+            }
+        }
+        for (written, (path, text)) in files.iter().enumerate() {
+            // Not flushed: it is for a process, and no process outlives a power cut.
+            if let Err(error) = etcdop_guard::replace(path, text) {
+                let why = format!("{} cannot be written: {error}", path.display());
+                return if written == 0 { Outcome::NotApplied(why) } else { Outcome::Unknown(why) };
+            }
+        }
+        Outcome::Done
+    }
+
+    fn discard(&self, slot: Slot, volume: &VolumeId) -> Outcome {
+        let files = self.dir.slot(slot);
+        if let Some(note) = self.supervisor.note(slot)
+            && let Some(why) = holds_disk(&note, &files)
+        {
+            return Outcome::NotApplied(why);
+        }
+        match volume::discard(&files, volume) {
+            Ok(Discarded::Before) => Outcome::Done,
+            Ok(Discarded::Moved(away)) => {
+                self.supervisor.encourage(slot);
+                // What is left of it after a crash is swept at the next start.
+                if let Err(error) = fs::remove_dir_all(&away)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    tracing::warn!(path = %away.display(), %error, "discarded volume is still there");
+                }
+                Outcome::Done
+            }
+            Err(error) => Outcome::NotApplied(error.to_string()),
+        }
+    }
+
+    fn keep_snapshot(&self, before: Minor, written: &std::path::Path) -> Outcome {
+        let record = match self.record.read() {
+            Ok(record) => record.value,
+            Err(error) => return Outcome::NotApplied(error.to_string()),
+        };
+        let snapshots = self.dir.snapshots();
+        let name = look::safeguard_name(&Safeguard { before, incarnation: record.incarnation });
+        if let Err(error) = File::open(written).and_then(|file| file.sync_all()) {
+            return Outcome::NotApplied(format!("snapshot {} is not there: {error}", written.display()));
+        }
+        let renamed = fs::rename(written, snapshots.join(name)).and_then(|()| File::open(&snapshots)?.sync_all());
+        renamed.map_or_else(|error| Outcome::Unknown(format!("snapshot cannot be kept: {error}")), |()| Outcome::Done)
+    }
+}
+
+/// Why a volume cannot be taken from under this process; `None` when it does not use it and cannot begin to.
+fn holds_disk(note: &Note, files: &crate::directory::SlotDir) -> Option<String> {
+    let process = note.process()?;
+    match note.phase(files, Some(&process)) {
+        Phase::Exited(_) | Phase::Refused(_) => None,
+        Phase::AtGate | Phase::Pending(_) => {
+            let permit = etcdop_guard::read_text(&files.permit()).ok().flatten();
+            let permit = permit.and_then(|text| etcdop_guard::Permit::parse(&text).ok());
+            // It may use it any moment.
+            let permitted = permit.is_some_and(|permit| permit.instance.as_str() == process.as_str());
+            permitted.then(|| format!("instance {process} in slot {} holds a permit for this disk", files.slot))
+        }
+        Phase::Running | Phase::Stopping => Some(format!("instance {process} runs on the disk of slot {}", files.slot)),
+    }
+}

@@ -1,0 +1,70 @@
+//! A cluster seen from beside, by a process that does not keep it: the same look, and no step.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use etcdop_core::{id::RecordRevision, observation::SlotPolicy, record::Record, step::GroundStep, version::Minor};
+use etcdop_engine::{
+    outcome::{CommitError, Outcome},
+    platform::{Ground, Platform},
+};
+
+use crate::{
+    directory::ClusterDir,
+    look::{self, facts_on_disk},
+    platform::{LOOK, PACE, within},
+    record_file::RecordFile,
+};
+
+const READ_ONLY: &str = "this process only looks: the cluster's manager acts";
+
+/// The platform of a process that does not hold the cluster's lock.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    dir: ClusterDir,
+    record: Arc<RecordFile>,
+}
+
+impl Reader {
+    pub(crate) fn new(dir: ClusterDir) -> Self {
+        Self { record: Arc::new(RecordFile::new(dir.clone())), dir }
+    }
+}
+
+impl Platform for Reader {
+    fn slot_policy(&self) -> SlotPolicy {
+        SlotPolicy::Any
+    }
+
+    fn pace(&self) -> Duration {
+        PACE
+    }
+
+    async fn observe(&self) -> Ground {
+        let Self { dir, record } = self.clone();
+        let seen = tokio::task::spawn_blocking(move || {
+            let facts = facts_on_disk(&dir).map_err(|error| error.to_string())?;
+            Ok(look::look(&dir, &record, facts))
+        });
+        within(LOOK, async { seen.await.map_err(|error| error.to_string())? }).await
+    }
+
+    async fn commit(&self, _base: &RecordRevision, _next: &Record) -> Result<RecordRevision, CommitError> {
+        Err(CommitError::Failed(READ_ONLY.to_owned()))
+    }
+
+    async fn apply(&self, _step: &GroundStep) -> Outcome {
+        Outcome::NotApplied(READ_ONLY.to_owned())
+    }
+
+    fn snapshot_path(&self, before: Minor) -> PathBuf {
+        look::unfinished_snapshot(&self.dir, before)
+    }
+
+    async fn keep_snapshot(&self, _before: Minor) -> Outcome {
+        Outcome::NotApplied(READ_ONLY.to_owned())
+    }
+
+    async fn changed(&self) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

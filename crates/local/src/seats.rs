@@ -1,0 +1,34 @@
+//! What the guards read of the record: one seat file per slot, rendered after every commit and before anything depends on it.
+
+use std::{collections::BTreeSet, fs, io};
+
+use etcdop_core::{id::Slot, record::Record};
+
+use crate::{convert, directory::ClusterDir, state_file::StateError};
+
+/// Brings every seat file up to date and says which slots got another one.
+pub(crate) fn render(dir: &ClusterDir, record: &Record) -> Result<BTreeSet<Slot>, StateError> {
+    let members = dir.slots().map_err(StateError::unreadable(dir.path()))?;
+    let slots: BTreeSet<Slot> = members.iter().map(|slot| slot.slot).chain(record.slots.keys().copied()).collect();
+    let mut changed = BTreeSet::new();
+    for slot in slots {
+        let files = dir.slot(slot);
+        let path = files.seat();
+        let wanted = record.slots.get(&slot).and_then(|seat| convert::seat(record, seat)).map(|seat| seat.render());
+        // One that cannot be read is replaced like any other.
+        if etcdop_guard::read_text(&path).ok().flatten() == wanted {
+            continue;
+        }
+        let done = match &wanted {
+            // Not flushed: it is rendered again at every start.
+            Some(text) => fs::create_dir_all(files.run()).and_then(|()| etcdop_guard::replace(&path, text)),
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                done => done,
+            },
+        };
+        done.map_err(StateError::unwritable(&path))?;
+        changed.insert(slot);
+    }
+    Ok(changed)
+}

@@ -1,0 +1,137 @@
+//! A member's disk: a directory with the guard's marker and etcd's data. Its ID lies beside it, not inside: whoever empties
+//! the directory has wiped this disk, not brought another one.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use etcdop_core::{
+    id::VolumeId,
+    observation::{Blocker, Marker, Volume},
+};
+use etcdop_guard::{DataState, LedgerEntry, MarkerState};
+use thiserror::Error;
+
+use crate::{convert, directory::SlotDir, process::Identity, state_file::StateError, token};
+
+/// What a volume that is being destroyed is called.
+const DISCARDED: &str = ".discarded-";
+
+/// Why a volume was not made or destroyed.
+#[derive(Debug, Error)]
+pub enum VolumeError {
+    /// A file beside it.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A directory.
+    #[error("volume {path} cannot be {done}: {source}")]
+    Directory {
+        /// The volume.
+        path: PathBuf,
+        /// In the past tense.
+        done: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Makes the slot's volume where there is none, under an ID of its own.
+pub(crate) fn ensure(slot: &SlotDir) -> Result<(), VolumeError> {
+    let path = slot.volume();
+    let failed = |source| VolumeError::Directory { path: path.clone(), done: "created", source };
+    fs::create_dir_all(slot.run()).map_err(failed)?;
+    if path.is_dir() && id(slot)?.is_some() {
+        return Ok(());
+    }
+    // The ID first: a volume without one would have to be taken for the one before.
+    if !path.is_dir() {
+        give_id(slot)?;
+        return fs::create_dir(&path).map_err(failed);
+    }
+    give_id(slot)
+}
+
+fn give_id(slot: &SlotDir) -> Result<(), VolumeError> {
+    let path = slot.volume_id();
+    let text = token::random().map_err(StateError::unwritable(&path))?;
+    // Not flushed: after a power cut the same disk under another ID is no harm.
+    Ok(etcdop_guard::replace(&path, &format!("{text}\n")).map_err(StateError::unwritable(&path))?)
+}
+
+fn id(slot: &SlotDir) -> Result<Option<VolumeId>, StateError> {
+    let path = slot.volume_id();
+    let text = etcdop_guard::read_text(&path).map_err(StateError::unreadable(&path))?;
+    Ok(text.map(|text| VolumeId(text.trim().to_owned())).filter(|id| !id.0.is_empty()))
+}
+
+/// What a volume turned out to be when it was to be destroyed.
+#[derive(Debug)]
+pub(crate) enum Discarded {
+    /// Moved away; the rest is to be deleted when there is time.
+    Moved(PathBuf),
+    /// Another volume is there already.
+    Before,
+}
+
+/// Takes exactly this volume away and puts an empty one in its place.
+pub(crate) fn discard(slot: &SlotDir, volume: &VolumeId) -> Result<Discarded, VolumeError> {
+    if id(slot)?.as_ref() != Some(volume) {
+        return Ok(Discarded::Before);
+    }
+    let away = slot.path().join(format!("{DISCARDED}{volume}"));
+    let path = slot.volume();
+    match fs::rename(&path, &away) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        done => done.map_err(|source| VolumeError::Directory { path: path.clone(), done: "moved away", source })?,
+    }
+    ensure(slot)?;
+    Ok(Discarded::Moved(away))
+}
+
+/// Deletes what earlier calls of [`discard`] and `wipe` had no time to.
+pub(crate) fn sweep(slot: &SlotDir) {
+    let Ok(entries) = fs::read_dir(slot.path()) else { return };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(DISCARDED);
+        if ours && let Err(error) = fs::remove_dir_all(entry.path()) {
+            tracing::warn!(path = %entry.path().display(), %error, "discarded volume is still there");
+        }
+    }
+}
+
+/// Where the contents of a volume go when somebody wipes it.
+pub(crate) fn wiped_name(slot: &SlotDir) -> io::Result<PathBuf> {
+    Ok(slot.path().join(format!("{DISCARDED}{}", token::random()?)))
+}
+
+/// What stands in the slot's volume. `running` is the process that lives in the slot.
+pub(crate) fn examine(slot: &SlotDir, running: Option<&Identity>) -> Result<Option<Volume>, Blocker> {
+    let blocked = |error: &dyn std::fmt::Display| Blocker(error.to_string());
+    if !slot.volume().is_dir() {
+        return Ok(None);
+    }
+    let id = id(slot).map_err(|error| blocked(&error))?;
+    // A directory without an ID is not ours to judge until it was given one at the next start.
+    let Some(id) = id else { return Err(Blocker(format!("{} has no ID yet", slot.volume().display()))) };
+    let data = etcdop_guard::examine_data(&slot.data(), &slot.marker());
+    let data = data.map_err(|error| Blocker(format!("{} cannot be read: {error}", slot.data().display())))?;
+    let marker = match (etcdop_guard::examine_marker(&slot.marker()), data) {
+        (MarkerState::Absent, DataState::Empty) => Marker::Empty,
+        (MarkerState::Absent, DataState::HasWal) => Marker::Foreign("an etcd log without a marker".to_owned()),
+        (MarkerState::Absent, DataState::Remnants) => Marker::Foreign("files without a marker".to_owned()),
+        (MarkerState::Unreadable(why), _) => Marker::Foreign(format!("a marker that cannot be understood ({why})")),
+        (MarkerState::Present(marker), data) => {
+            let whole =
+                data == DataState::HasWal || running.is_some_and(|process| is_first_start(&slot.ledger(), process));
+            convert::marker(&marker, if whole { DataState::HasWal } else { data })
+        }
+    };
+    Ok(Some(Volume { id, marker }))
+}
+
+/// Whether this process used the permit: then the marker is there a moment before the log is.
+fn is_first_start(ledger: &Path, process: &Identity) -> bool {
+    let entry = etcdop_guard::read_text(ledger).ok().flatten().and_then(|text| LedgerEntry::parse(&text).ok());
+    entry.is_some_and(|entry| entry.instance.as_str() == process.as_str())
+}
