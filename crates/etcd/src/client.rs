@@ -101,33 +101,39 @@ impl Client {
     }
 
     /// One call and its answer, within the deadline. Logs in first where that is needed.
+    ///
+    /// The deadline is kept here and not sent along: a call that is given up is reset, which ends it at the member as well, and so a
+    /// deadline that the member reports is always its own.
     pub(crate) async fn call<Q, A, F>(&self, question: Q, rpc: impl Fn(Channel, Request<Q>) -> F) -> Result<A, Error>
     where
         Q: Clone,
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let attempt = async |question: Q| {
-            let mut request = self.request(question).await?;
-            // So that the member, too, gives up on what nobody waits for any more.
-            request.set_timeout(self.deadline);
-            let answer = rpc(self.channel.clone(), request).await;
-            answer.map(Response::into_inner).map_err(|status| Error::from_status(&status, self.deadline))
-        };
         let both = async {
-            let first = attempt(question.clone()).await;
-            match (&self.login, &first) {
-                // Refused before anything was done; with a new token the same call is the first one that counts.
-                (Some(login), Err(Error::AuthTokenInvalid | Error::AuthTokenOutdated | Error::AuthRequired)) => {
-                    login.forget();
-                    attempt(question).await
-                }
-                _ => first,
-            }
+            let first = self.open(question.clone(), &rpc).await;
+            if self.must_log_in_again(&first) { self.open(question, &rpc).await } else { first }
         };
-        timeout(self.deadline, both).await.unwrap_or(Err(Error::DeadlineExceeded { after: self.deadline }))
+        self.in_time(both).await
     }
 
-    /// Opens a stream; the deadline is for its opening only.
+    /// Does something that fails with [`Error::DeadlineExceeded`] when it takes longer than a call may.
+    pub(crate) async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        timeout(self.deadline, work).await.unwrap_or(Err(Error::DeadlineExceeded { after: self.deadline }))
+    }
+
+    /// Whether the login was what was wrong; if so, it is forgotten, and the same thing can be done once more under a new one. (It was
+    /// refused before anything was done.)
+    pub(crate) fn must_log_in_again<T>(&self, outcome: &Result<T, Error>) -> bool {
+        match (&self.login, outcome) {
+            (Some(login), Err(Error::AuthTokenInvalid | Error::AuthTokenOutdated | Error::AuthRequired)) => {
+                login.forget();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// One attempt at a call, or at opening a stream, with no deadline of its own.
     pub(crate) async fn open<Q, A, F>(
         &self,
         question: Q,
@@ -136,11 +142,8 @@ impl Client {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let opening = async {
-            let answer = rpc(self.channel.clone(), self.request(question).await?).await;
-            answer.map(Response::into_inner).map_err(|status| Error::from_status(&status, self.deadline))
-        };
-        timeout(self.deadline, opening).await.unwrap_or(Err(Error::DeadlineExceeded { after: self.deadline }))
+        let answer = rpc(self.channel.clone(), self.request(question).await?).await;
+        answer.map(Response::into_inner).map_err(|status| Error::from_status(&status))
     }
 
     /// Puts the header of an answer and its value together, and holds it against the expected cluster.
@@ -150,10 +153,6 @@ impl Client {
 
     pub(crate) fn expected(&self) -> Option<ClusterId> {
         self.expected
-    }
-
-    pub(crate) fn call_deadline(&self) -> Duration {
-        self.deadline
     }
 
     pub(crate) fn progress_timeout(&self) -> Duration {
@@ -192,7 +191,7 @@ impl Client {
                     token.map_err(|_| Error::InvalidAnswer { reason: "the token is no text".to_owned() })?,
                 )
             }
-            Err(status) => match Error::from_status(&status, self.deadline) {
+            Err(status) => match Error::from_status(&status) {
                 Error::AuthNotEnabled => TokenState::NotNeeded,
                 error => return Err(error),
             },

@@ -2,7 +2,7 @@
 //!
 //! In TLS 1.3 the client is done with the handshake before the server has looked at the client's certificate. So a refusal by the
 //! member shows up later, as an alert in the place of the first answer, and HTTP turns it into "connection closed".
-//! [`MemberIo`] catches the alert where it passes and leaves it in [`Refusal`] for whoever has to explain the failure.
+//! [`TlsIo`] catches the alert where it passes and leaves it in [`Refusal`] for whoever has to explain the failure.
 
 use std::{
     io,
@@ -94,7 +94,10 @@ impl Connector {
         let tcp = tcp.into_inner();
         let Some((config, name)) = tls else { return Ok(MemberIo::Plain(tcp)) };
         match TlsConnector::from(config).connect(name, tcp).await {
-            Ok(stream) => Ok(MemberIo::Tls(Box::new(stream), Arc::clone(&self.refusal))),
+            Ok(stream) => {
+                let refusal = Arc::clone(&self.refusal);
+                Ok(MemberIo::Tls(Box::new(TlsIo { stream, refusal, heard: false, broken: None })))
+            }
             Err(error) => Err(refusal(&error).unwrap_or_else(|| self.unreachable(format!("TLS: {error}")))),
         }
     }
@@ -124,7 +127,50 @@ impl Service<Uri> for Connector {
 #[derive(Debug)]
 pub(crate) enum MemberIo {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>, Refusal),
+    Tls(Box<TlsIo>),
+}
+
+/// TLS that listens for a refusal.
+#[derive(Debug)]
+pub(crate) struct TlsIo {
+    stream: TlsStream<TcpStream>,
+    refusal: Refusal,
+    /// Whether the member has said anything yet. A refusal is the first thing it says, or it does not come at all.
+    heard: bool,
+    /// Kept back until the member's first words are read.
+    broken: Option<io::Error>,
+}
+
+impl TlsIo {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let result = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        self.heard = true;
+        if let Some(refused) = result.as_ref().err().and_then(refusal) {
+            self.refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(refused);
+        }
+        Poll::Ready(result)
+    }
+
+    /// A write fails when the member has hung up. If it has said nothing before, its reason still waits to be read (and will be
+    /// there, since the connection is at its end); whoever gets the error drops the connection and the reason with it.
+    fn poll_write_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut TlsStream<TcpStream>>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let error = match self.broken.take() {
+            Some(error) => error,
+            None => match ready!(write(Pin::new(&mut self.stream), cx)) {
+                Ok(written) => return Poll::Ready(Ok(written)),
+                Err(error) => error,
+            },
+        };
+        if !self.heard && self.poll_read(cx, &mut ReadBuf::new(&mut [0; 512])).is_pending() {
+            self.broken = Some(error);
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(error))
+    }
 }
 
 impl Connection for MemberIo {
@@ -137,50 +183,30 @@ impl AsyncRead for MemberIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Tls(tls, slot) => {
-                let result = ready!(Pin::new(tls.as_mut()).poll_read(cx, buf));
-                if let Some(refused) = result.as_ref().err().and_then(refusal) {
-                    slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(refused);
-                }
-                Poll::Ready(result)
-            }
+            Self::Tls(tls) => tls.poll_read(cx, buf),
         }
-    }
-}
-
-impl MemberIo {
-    /// A write that fails may fail because the member has refused us and hung up: its reason still waits to be read.
-    fn explain(self: Pin<&mut Self>, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(result, Poll::Ready(Err(_))) {
-            let mut scratch = [0; 512];
-            // Only the side effect counts: a refusal is kept.
-            let _ = self.poll_read(cx, &mut ReadBuf::new(&mut scratch));
-        }
-        result
     }
 }
 
 impl AsyncWrite for MemberIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = match self.as_mut().get_mut() {
-            Self::Plain(tcp) => return Pin::new(tcp).poll_write(cx, buf),
-            Self::Tls(tls, _) => Pin::new(tls.as_mut()).poll_write(cx, buf),
-        };
-        self.explain(cx, result)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => tls.poll_write_with(cx, |stream, cx| stream.poll_write(cx, buf)),
+        }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = match self.as_mut().get_mut() {
-            Self::Plain(tcp) => return Pin::new(tcp).poll_flush(cx),
-            Self::Tls(tls, _) => Pin::new(tls.as_mut()).poll_flush(cx),
-        };
-        self.explain(cx, result.map_ok(|()| 0)).map_ok(|_| ())
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => tls.poll_write_with(cx, |stream, cx| stream.poll_flush(cx).map_ok(|()| 0)).map_ok(|_| ()),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Tls(tls, _) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_shutdown(cx),
         }
     }
 }

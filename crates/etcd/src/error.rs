@@ -275,13 +275,18 @@ errors! {
 }
 
 impl Error {
+    /// Every error that etcd names in words of its own: the variants without fields.
+    pub fn named() -> impl Iterator<Item = &'static Self> {
+        NAMED.iter().map(|(_, error)| error)
+    }
+
     /// The error for people: etcd's own words where it had some.
     pub fn message(&self) -> String {
         self.to_string()
     }
 
     /// Reads what a call brought back instead of an answer.
-    pub(crate) fn from_status(status: &tonic::Status, deadline: Duration) -> Self {
+    pub(crate) fn from_status(status: &tonic::Status) -> Self {
         let mut cause = std::error::Error::source(status);
         while let Some(error) = cause {
             if let Some(ours) = error.downcast_ref::<Self>() {
@@ -292,15 +297,15 @@ impl Error {
             }
             cause = error.source();
         }
-        Self::from_code(status.code(), status.message(), deadline)
+        Self::from_code(status.code(), status.message())
     }
 
-    /// etcd's error from a text that came without a code (a watch's reason for its end).
+    /// etcd's error from a watch's reason for its end: a text, sometimes in the form that Go prints a gRPC status in.
     pub(crate) fn from_text(text: &str) -> Self {
-        Self::from_code(Code::Unknown, text, Duration::ZERO)
+        Self::from_code(Code::Unknown, text.split_once(" desc = ").map_or(text, |(_, message)| message))
     }
 
-    fn from_code(code: Code, message: &str, deadline: Duration) -> Self {
+    fn from_code(code: Code, message: &str) -> Self {
         let text = message.strip_prefix("etcdserver: ").unwrap_or(message);
         if let Some((_, named)) = NAMED.iter().find(|(known, _)| *known == text) {
             return named.clone();
@@ -311,7 +316,8 @@ impl Error {
         }
         match code {
             Code::OutOfRange if text.ends_with("has been compacted") => Self::Compacted { oldest: None },
-            Code::DeadlineExceeded => Self::DeadlineExceeded { after: deadline },
+            // Its own: ours is not sent along.
+            Code::DeadlineExceeded => Self::TimedOut { message },
             Code::Unavailable => Self::Unavailable { message },
             Code::InvalidArgument | Code::OutOfRange => Self::InvalidArgument { message },
             Code::FailedPrecondition => Self::FailedPrecondition { message },

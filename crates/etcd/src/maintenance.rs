@@ -114,13 +114,15 @@ impl Client {
     }
 
     /// Hands leadership to a voter. Only the leader takes this call; it answers when the other one leads.
+    ///
+    /// etcd's answer has no header, so the one given here is of a status asked just before; a wrong cluster is noticed in time.
     pub async fn move_leader(&self, to: MemberId) -> Result<Answer<()>, Error> {
-        let got = self
-            .call(MoveLeaderRequest { target_id: to.0 }, |channel, request| async move {
-                MaintenanceClient::new(channel).move_leader(request).await
-            })
-            .await?;
-        self.answer(got.header, ())
+        let before = self.status().await?;
+        self.call(MoveLeaderRequest { target_id: to.0 }, |channel, request| async move {
+            MaintenanceClient::new(channel).move_leader(request).await
+        })
+        .await?;
+        Ok(before.map(|_| ()))
     }
 
     /// The cluster's alarms. etcd sends this question through the raft log like a write: it needs a quorum and adds an entry. Where
@@ -148,14 +150,16 @@ impl Client {
 
     /// Gives the free pages of the member's database back to the file system. The member answers nobody meanwhile, so the time that this
     /// may take is the caller's to choose; a deadline that passes does not stop it.
+    ///
+    /// etcd's answer has no header, so the one given here is of a status asked just before; a wrong cluster is noticed in time.
     pub async fn defragment(&self, within: Duration) -> Result<Answer<()>, Error> {
-        let patient = self.deadline(within);
-        let got = patient
+        let before = self.status().await?;
+        self.deadline(within)
             .call(DefragmentRequest {}, |channel, request| async move {
                 MaintenanceClient::new(channel).defragment(request).await
             })
             .await?;
-        self.answer(got.header, ())
+        Ok(before.map(|_| ()))
     }
 
     /// The member's hash over the key space up to `revision` (nothing: the newest).
@@ -182,6 +186,8 @@ impl Client {
 
     /// Asks for, begins or ends a downgrade to the minor version `target` (`3.5`); cancelling ignores it. The answer is the
     /// cluster's version as it is now.
+    ///
+    /// From 3.6 on, cancelling when nothing is under way is a success. 3.5 begins and ends a downgrade, but never answers.
     pub async fn downgrade(&self, action: DowngradeAction, target: &str) -> Result<Answer<String>, Error> {
         let action = match action {
             DowngradeAction::Validate => WireAction::Validate,

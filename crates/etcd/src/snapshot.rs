@@ -46,12 +46,12 @@ impl Client {
     /// [`Error::SnapshotSink`] when `sink` fails. What was written until then is worth nothing.
     pub async fn snapshot(&self, sink: &mut (impl AsyncWrite + Unpin)) -> Result<Answer<SnapshotSummary>, Error> {
         let status = self.status().await?;
-        let mut stream = self
-            .open(SnapshotRequest {}, |channel, request| async move {
-                let mut client = MaintenanceClient::new(channel).max_decoding_message_size(usize::MAX);
-                client.snapshot(request).await
-            })
-            .await?;
+        // Logged in since the status was asked.
+        let opening = self.open(SnapshotRequest {}, |channel, request| async move {
+            let mut client = MaintenanceClient::new(channel).max_decoding_message_size(usize::MAX);
+            client.snapshot(request).await
+        });
+        let mut stream = self.in_time(opening).await?;
         let patience = self.progress_timeout();
         let mut check = Checksum::default();
         let mut storage_version = status.value.storage_version.clone();
@@ -59,7 +59,7 @@ impl Client {
             let message = timeout(patience, stream.message())
                 .await
                 .map_err(|_| Error::NoProgress { after: patience })?
-                .map_err(|status| Error::from_status(&status, patience))?;
+                .map_err(|status| Error::from_status(&status))?;
             let Some(part) = message else { break };
             check.update(&part.blob);
             if !part.version.is_empty() {

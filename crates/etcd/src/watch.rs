@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until},
 };
 use tonic::Streaming;
 
@@ -18,8 +18,8 @@ use crate::{
     error::Error,
     generated::{
         etcdserverpb::{
-            WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse, watch_client::WatchClient,
-            watch_request::RequestUnion,
+            ResponseHeader, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
+            watch_client::WatchClient, watch_request::RequestUnion,
         },
         mvccpb::{self, event::EventType},
     },
@@ -88,7 +88,6 @@ pub struct Watcher {
 impl Client {
     /// Watches keys. Answers when the member has set the watch up: no later change is missed.
     pub async fn watch(&self, watch: Watch) -> Result<Answer<Watcher>, Error> {
-        let (questions, receiver) = mpsc::channel(4);
         let (key, range_end) = watch.keys.into_wire();
         let create = WatchCreateRequest {
             key,
@@ -97,8 +96,17 @@ impl Client {
             progress_notify: false,
             prev_kv: watch.previous == Previous::Included,
         };
-        let deadline = Instant::now() + self.call_deadline();
-        let late = || Error::DeadlineExceeded { after: self.call_deadline() };
+        // etcd looks at the user only when the stream is open, so that is part of what is done again under a new login.
+        let both = async {
+            let first = self.set_up(create.clone()).await;
+            if self.must_log_in_again(&first) { self.set_up(create).await } else { first }
+        };
+        let (header, watcher) = self.in_time(both).await?;
+        self.answer(header, watcher)
+    }
+
+    async fn set_up(&self, create: WatchCreateRequest) -> Result<(Option<ResponseHeader>, Watcher), Error> {
+        let (questions, receiver) = mpsc::channel(4);
         send(&questions, RequestUnion::CreateRequest(create));
         let receiver = futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
         let answers = self
@@ -107,11 +115,12 @@ impl Client {
             })
             .await?;
         let mut watcher = Watcher { answers, questions, expected: self.expected(), patience: self.progress_timeout() };
-        let created = timeout_at(deadline, watcher.message()).await.map_err(|_| late())??;
-        if !created.created {
-            return Err(Error::InvalidAnswer { reason: "the watch was not set up".to_owned() });
+        let created = watcher.message().await?;
+        if created.created {
+            Ok((created.header, watcher))
+        } else {
+            Err(Error::InvalidAnswer { reason: "the watch was not set up".to_owned() })
         }
-        self.answer(created.header, watcher)
     }
 }
 
@@ -150,7 +159,7 @@ impl Watcher {
 
     /// The next message that does not end the watch.
     async fn message(&mut self) -> Result<WatchResponse, Error> {
-        let message = self.answers.message().await.map_err(|status| Error::from_status(&status, self.patience))?;
+        let message = self.answers.message().await.map_err(|status| Error::from_status(&status))?;
         let message = message.ok_or_else(|| Error::Unavailable { message: "the watch ended".to_owned() })?;
         if message.compact_revision > 0 {
             return Err(Error::Compacted { oldest: Some(message.compact_revision) });
