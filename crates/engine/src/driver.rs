@@ -272,3 +272,6 @@ fn waits_for_errand(step: &Step) -> bool {
         Step::Ground(GroundStep::Ensure(_) | GroundStep::Permit(_)) | Step::Record(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

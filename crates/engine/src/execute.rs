@@ -150,3 +150,6 @@ impl<P: Platform> Hands<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,3 +69,6 @@ async fn ground<P: Platform>(platform: &P, step: &Step, fence: &Fence) -> Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

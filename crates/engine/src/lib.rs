@@ -2,6 +2,8 @@
 
 mod clock;
 mod contact;
+#[cfg(test)]
+mod double;
 pub mod driver;
 mod execute;
 mod failpoint;

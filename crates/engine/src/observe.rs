@@ -406,3 +406,6 @@ fn shows(roster: &Roster, step: &EtcdStep) -> bool {
         | EtcdStep::Snapshot { .. } => true,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,8 @@ pub(super) async fn add_learner(routes: &Routes, url: &PeerUrl, deadline: Durati
                 Attempt::unknown(&format!("asked for a learner at {url}, etcd answered with {member:?}"))
             }
         }
-        Err(Error::PeerUrlExists) => Attempt::done(),
+        // etcd makes the ID of the URL and the second: twice within one second is the same ID.
+        Err(Error::PeerUrlExists | Error::MemberExists) => Attempt::done(),
         Err(error) => error.into(),
     }
 }
