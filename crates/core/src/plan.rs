@@ -83,9 +83,10 @@ pub struct Plan {
 
 type Concern = fn(&Situation<'_>) -> Verdict;
 
-/// Before the cluster is formed there is no member list to decide by.
+/// Before the cluster is formed there is no member list to decide by. A lost record comes first: without it the layout would be
+/// empty, and stop every member.
 const BEFORE_BIRTH: &[Concern] =
-    &[layout::ensure, layout::refresh, rebuild::rebuild, birth::create, birth::clear, birth::form];
+    &[rebuild::rebuild, layout::ensure, layout::refresh, birth::create, birth::clear, birth::form];
 
 /// In this order (DESIGN §2): instances run; the open mutation is resolved; then quorum, joiners that hold permits, dead members,
 /// alarms, promotion, scaling, rolling, defragmentation.
@@ -105,6 +106,7 @@ const AFTER_BIRTH: &[Concern] = &[
     scale_in::shrink,
     roll::roll,
     defragmentation::defragment,
+    vacancy::note_epochs,
 ];
 
 /// Decides what to do next. Pure, total and deterministic.

@@ -140,6 +140,7 @@ impl fmt::Display for Search {
 #[derive(Clone, Debug)]
 pub struct Binaries {
     guard: PathBuf,
+    setsid: Option<PathBuf>,
     etcd: BTreeMap<EtcdVersion, PathBuf>,
     search: Search,
 }
@@ -157,7 +158,9 @@ impl Binaries {
         };
         let asked: Vec<_> =
             places.iter().flat_map(|dir| candidates(dir)).map(|found| tokio::spawn(found.ask())).collect();
-        let mut binaries = Self { guard, etcd: BTreeMap::new(), search: Search { places, ..Search::default() } };
+        let setsid = in_path("setsid");
+        let mut binaries =
+            Self { guard, setsid, etcd: BTreeMap::new(), search: Search { places, ..Search::default() } };
         for answer in asked {
             let (path, version) = match answer.await {
                 Ok(Ok(answer)) => answer,
@@ -208,6 +211,11 @@ impl Binaries {
     pub fn guard(&self) -> &Path {
         &self.guard
     }
+
+    /// The program that starts another one in a session of its own; part of util-linux and of busybox.
+    pub(crate) fn setsid(&self) -> Option<&Path> {
+        self.setsid.as_deref()
+    }
 }
 
 /// A file called etcd.
@@ -251,6 +259,14 @@ async fn ask(path: &Path) -> Result<EtcdVersion, String> {
     let line = text.lines().find_map(|line| line.strip_prefix("etcd Version: "));
     let line = line.ok_or_else(|| format!("{}, without a line `etcd Version: ...`", output.status))?;
     line.trim().parse().map_err(|error: etcdop_core::version::VersionError| error.to_string())
+}
+
+fn in_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join(program))
+        .find(|path| is_executable(path))
 }
 
 fn is_executable(path: &Path) -> bool {

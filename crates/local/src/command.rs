@@ -25,13 +25,15 @@ pub(crate) struct Start<'a> {
     pub(crate) ports: Ports,
     pub(crate) launch: &'a LaunchSpec,
     pub(crate) guard: &'a Path,
+    pub(crate) setsid: Option<&'a Path>,
     pub(crate) etcd: &'a Path,
 }
 
 impl Start<'_> {
-    /// The command, writing to `log`; it lives in a process group of its own and does not end with this program.
+    /// The command, writing to `log`. It does not end with this program, nor with the terminal: a Ctrl-C is for the manager
+    /// alone, which stops the members in order.
     pub(crate) fn command(&self, log: File) -> io::Result<Command> {
-        let mut command = Command::new(self.guard);
+        let mut command = self.detached();
         command
             .args(guard_arguments(self.slot))
             .arg("--")
@@ -40,9 +42,7 @@ impl Start<'_> {
             .current_dir(self.slot.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
-            .stderr(log)
-            // A Ctrl-C at the terminal is for the manager, which stops the members in order.
-            .process_group(0);
+            .stderr(log);
         // etcd takes every flag from the environment too, and some user's shell is set up for another etcd.
         let foreign = std::env::vars_os()
             .map(|(name, _)| name)
@@ -51,6 +51,20 @@ impl Start<'_> {
             command.env_remove(name);
         }
         Ok(command)
+    }
+
+    /// In a session of its own. A process group would keep Ctrl-C away as well, but Linux sends SIGHUP to a group that has a
+    /// frozen process in it and loses its last relative in the session: members would die with their manager. `setsid`
+    /// becomes the guard in the same process, as the guard becomes etcd.
+    fn detached(&self) -> Command {
+        let Some(setsid) = self.setsid else {
+            let mut command = Command::new(self.guard);
+            command.process_group(0);
+            return command;
+        };
+        let mut command = Command::new(setsid);
+        command.arg(self.guard);
+        command
     }
 
     fn etcd_arguments(&self) -> Vec<OsString> {

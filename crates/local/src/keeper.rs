@@ -240,6 +240,7 @@ impl KeptSlot {
             ports: self.ports,
             launch,
             guard: self.care.binaries.guard(),
+            setsid: self.care.binaries.setsid(),
             etcd,
         };
         let spawned = start.command(log).and_then(|mut command| Process::spawn(&mut command));

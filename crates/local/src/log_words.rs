@@ -41,7 +41,7 @@ fn complaint(line: &str) -> Option<String> {
         let serious = matches!(level.as_str(), "error" | "fatal" | "panic" | "dpanic");
         return serious.then(|| error.map_or_else(|| msg.clone(), |error| format!("{msg}: {error}")));
     }
-    let plain = line.starts_with("panic: ") || line.starts_with("fatal error: ") || line.starts_with("etcdop-guard: ");
+    let plain = ["panic: ", "fatal error: ", "etcdop-guard: ", "setsid: "].iter().any(|start| line.starts_with(start));
     // etcd prints a bad flag without its usual form.
     let flag = line.starts_with("flag provided but not defined") || line.contains("error verifying flags");
     (plain || flag).then(|| line.to_owned())

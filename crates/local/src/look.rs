@@ -64,14 +64,15 @@ fn look_at(dir: &ClusterDir, files: &SlotDir, facts: Facts) -> Option<GroundSlot
             GroundInstance { id: InstanceId(note.id.0), launch: note.launch, phase }
         })
     });
-    Some(GroundSlot {
-        address: ports.address(dir.name(), files.slot)?,
-        dial: ports.dial(),
-        declared,
-        instance,
-        volume: volume::examine(files, process.as_ref()),
-        permit: held_permit(files),
-    })
+    // Where nothing is to run, a note is only about the past.
+    let instance = if declared.is_none() && process.is_none() { instance.map(|_| None) } else { instance };
+    let volume = volume::examine(files, process.as_ref());
+    let deserted = declared.is_none() && instance == Ok(None) && volume == Ok(None);
+    if deserted {
+        return None;
+    }
+    let (address, dial) = (ports.address(dir.name(), files.slot)?, ports.dial());
+    Some(GroundSlot { address, dial, declared, instance, volume, permit: held_permit(files) })
 }
 
 fn held_permit(files: &SlotDir) -> Option<Permit> {

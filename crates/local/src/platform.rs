@@ -33,7 +33,7 @@ use crate::{
     record_file::RecordFile,
     seats,
     supervisor::Supervisor,
-    volume::{self, Discarded},
+    volume::{self, Discarded, Successor},
 };
 
 /// Between two looks while something is in flight; a look costs about a millisecond.
@@ -209,7 +209,9 @@ impl Inner {
         {
             return Outcome::NotApplied(why);
         }
-        match volume::discard(&files, volume) {
+        let lived_in = self.supervisor.facts().get(&slot).is_some_and(|facts| facts.declared.is_some());
+        let successor = if lived_in { Successor::Empty } else { Successor::Nothing };
+        match volume::discard(&files, volume, successor) {
             Ok(Discarded::Before) => Outcome::Done,
             Ok(Discarded::Moved(away)) => {
                 self.supervisor.encourage(slot);

@@ -26,6 +26,7 @@ use crate::{
     directory::SlotDir,
     home::{ClusterName, Home},
     state_file::{self, StateError},
+    token,
 };
 
 /// Below are services that are installed, not chosen.
@@ -96,8 +97,9 @@ impl Ports {
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| home_error(error.into()))?;
         let mut used = all_used(home).map_err(home_error)?;
         let ephemeral = ephemeral();
+        let start = token::number().map_err(home_error)?;
         let mut next = || -> Result<u16, PortError> {
-            let mut candidates = candidates(&ephemeral).filter(|port| !used.contains(port));
+            let mut candidates = candidates(&ephemeral, start).filter(|port| !used.contains(port));
             let port = candidates
                 .find(|port| is_free(*port))
                 .ok_or_else(|| PortError::NoneLeft { ephemeral: ephemeral.clone() })?;
@@ -157,8 +159,13 @@ fn ephemeral() -> RangeInclusive<u16> {
     }
 }
 
-fn candidates(ephemeral: &RangeInclusive<u16>) -> impl Iterator<Item = u16> {
-    (LOWEST..=u16::MAX).filter(|port| !ephemeral.contains(port))
+/// From a random one on. Clusters of other homes and users, which nobody can list, begin elsewhere, so that two do not
+/// choose alike while neither listens yet.
+fn candidates(ephemeral: &RangeInclusive<u16>, start: usize) -> impl Iterator<Item = u16> {
+    let all: Vec<u16> = (LOWEST..=u16::MAX).filter(|port| !ephemeral.contains(port)).collect();
+    let start = start % all.len().max(1);
+    let turn = all.len();
+    all.into_iter().cycle().skip(start).take(turn)
 }
 
 /// The ports of every slot below the home, whether it runs or not. A file that cannot be read costs the knowledge of three

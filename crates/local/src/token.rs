@@ -1,18 +1,22 @@
-//! Random texts that tell things of one kind apart.
+//! Random texts and numbers that tell things of one kind apart.
 
 use std::{
-    fmt::Write,
     fs::File,
     io::{self, Read},
 };
 
 /// 64 random bits in hexadecimal.
 pub(crate) fn random() -> io::Result<String> {
-    let mut bytes = [0; 8];
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes()?)))
+}
+
+/// Any number.
+pub(crate) fn number() -> io::Result<usize> {
+    Ok(usize::from_ne_bytes(bytes()?))
+}
+
+fn bytes<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(bytes)
 }

@@ -74,8 +74,17 @@ pub(crate) enum Discarded {
     Before,
 }
 
-/// Takes exactly this volume away and puts an empty one in its place.
-pub(crate) fn discard(slot: &SlotDir, volume: &VolumeId) -> Result<Discarded, VolumeError> {
+/// Whether a slot whose volume is destroyed gets another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Successor {
+    /// An empty one, for the member to come.
+    Empty,
+    /// None: nobody is to live there.
+    Nothing,
+}
+
+/// Takes exactly this volume away.
+pub(crate) fn discard(slot: &SlotDir, volume: &VolumeId, successor: Successor) -> Result<Discarded, VolumeError> {
     if id(slot)?.as_ref() != Some(volume) {
         return Ok(Discarded::Before);
     }
@@ -85,7 +94,13 @@ pub(crate) fn discard(slot: &SlotDir, volume: &VolumeId) -> Result<Discarded, Vo
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         done => done.map_err(|source| VolumeError::Directory { path: path.clone(), done: "moved away", source })?,
     }
-    ensure(slot)?;
+    match successor {
+        Successor::Empty => ensure(slot)?,
+        Successor::Nothing => {
+            let path = slot.volume_id();
+            fs::remove_file(&path).map_err(StateError::unwritable(&path))?;
+        }
+    }
     Ok(Discarded::Moved(away))
 }
 

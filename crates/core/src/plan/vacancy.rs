@@ -17,9 +17,6 @@ pub(super) fn clean(s: &Situation<'_>) -> Verdict {
     if let Some(record) = without_the_gone(s) {
         return Verdict::Act(Step::Record(Box::new(record)));
     }
-    if let Some(record) = with_later_epochs(s) {
-        return Verdict::Act(Step::Record(Box::new(record)));
-    }
     let mut refused = Vec::new();
     for &slot in s.observation.ground.keys() {
         match s.record.slots.get(&slot) {
@@ -53,8 +50,9 @@ fn without_the_gone(s: &Situation<'_>) -> Option<Record> {
     (!gone.is_empty()).then_some(record)
 }
 
-/// The epochs that the disks have come to: from now on an older copy of a disk is refused (rule 1).
-fn with_later_epochs(s: &Situation<'_>) -> Option<Record> {
+/// Notes the epochs that the disks have come to: from now on an older copy of a disk is refused (rule 1). Asked last, so that it
+/// delays nothing and many starts are one commit.
+pub(super) fn note_epochs(s: &Situation<'_>) -> Verdict {
     let mut record = s.record.clone();
     for (slot, seat) in &mut record.slots {
         if let Some(Marker::Owned { incarnation, generation, epoch, .. }) = s.volume(*slot).map(|volume| &volume.marker)
@@ -64,7 +62,7 @@ fn with_later_epochs(s: &Situation<'_>) -> Option<Record> {
             seat.epoch = seat.epoch.max(*epoch);
         }
     }
-    (record != *s.record).then_some(record)
+    if record == *s.record { Verdict::DONE } else { Verdict::Act(Step::Record(Box::new(record))) }
 }
 
 /// A reserved seat gets an empty disk and an instance that waits before it.
@@ -112,4 +110,104 @@ fn is_ours_and_gone(s: &Situation<'_>, volume: &Volume) -> bool {
 
 fn is_listed(s: &Situation<'_>, slot: Slot) -> bool {
     s.members.iter().any(|member| member.slot == Some(slot))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        id::{Generation, MemberId, Slot},
+        observation::{Blocker, Marker, Phase, Probe},
+        plan::scenario::{Scenario, member, size},
+    };
+
+    fn owned(incarnation: &str, member: Option<MemberId>, generation: u64) -> Marker {
+        let incarnation = incarnation.parse().unwrap();
+        Marker::Owned { incarnation, member, generation: Generation(generation), epoch: 1 }
+    }
+
+    /// The disk of a member that left.
+    fn old() -> Marker {
+        owned("uid/1", Some(MemberId(0xdead)), 0)
+    }
+
+    fn hollow() -> Marker {
+        Marker::Hollow { incarnation: "uid/1".parse().unwrap(), generation: Generation(0) }
+    }
+
+    #[test]
+    fn a_member_that_somebody_removed_leaves_its_seat_to_a_successor() {
+        Scenario::formed("VVV").unlisted(2).expect("reserve seat 2 for 3.6.16");
+    }
+
+    #[test]
+    fn a_member_that_somebody_removed_from_a_leaving_slot_leaves_no_seat() {
+        Scenario::formed("VVV").size(size(1)).unlisted(2).expect("drop seat 2");
+    }
+
+    #[test]
+    fn starts_are_noted_so_that_an_older_copy_of_the_disk_is_refused() {
+        let started = |epoch| {
+            let marker = |slot: u8| Marker::Owned {
+                incarnation: "uid/1".parse().unwrap(),
+                member: Some(member(slot)),
+                generation: Generation(u64::from(slot) + 1),
+                epoch,
+            };
+            Scenario::formed("VVV").marker(1, marker(1))
+        };
+        started(3).expect("seat 1 at epoch 3").advance().expect("wait: ");
+        started(3).advance().marker(1, started(2).volume_mut(1).marker.clone()).expect("open leave of 1");
+    }
+
+    #[rstest]
+    #[case::of_a_member_that_left(old(), "discard volume d2 of slot 2")]
+    #[case::of_a_member_that_never_learnt_its_name(owned("uid/1", None, 0), "discard volume d2 of slot 2")]
+    #[case::that_lost_its_data(hollow(), "discard volume d2 of slot 2")]
+    #[case::of_a_member_of_the_list(owned("uid/1", Some(member(1)), 0), "wait: its disk is not empty")]
+    #[case::that_another_seat_counts_on(owned("uid/1", None, 2), "wait: its disk is not empty")]
+    #[case::of_another_life(owned("uid/2", Some(MemberId(0xdead)), 0), "wait: its disk is not empty")]
+    #[case::of_somebody_else(Marker::Foreign("files without a marker".to_owned()), "wait: its disk is not empty")]
+    fn a_reserved_seat_has_a_disk(#[case] marker: Marker, #[case] next: &str) {
+        Scenario::formed("VVg").marker(2, marker).expect(next);
+    }
+
+    #[rstest]
+    #[case::of_a_member_that_left(old(), "discard volume d3 of slot 3")]
+    #[case::that_is_empty(Marker::Empty, "discard volume d3 of slot 3")]
+    #[case::that_lost_its_data(hollow(), "discard volume d3 of slot 3")]
+    #[case::of_a_member_of_the_list(owned("uid/1", Some(member(1)), 0), "wait: ")]
+    #[case::of_another_life(owned("uid/2", Some(MemberId(0xdead)), 0), "wait: ")]
+    #[case::of_somebody_else(Marker::Foreign("files without a marker".to_owned()), "wait: ")]
+    fn a_slot_without_a_seat_has_a_disk(#[case] marker: Marker, #[case] next: &str) {
+        Scenario::formed("VVV").disk(3, Some(marker)).expect(next);
+    }
+
+    #[test]
+    fn a_former_member_that_runs_on_is_stopped_before_its_disk_goes() {
+        let former = Scenario::formed("VVg").marker(2, old()).phase(2, Phase::Running);
+        former.expect("stop instance i2 in slot 2").phase(2, Phase::Stopping).expect("wait: is being stopped");
+    }
+
+    #[rstest]
+    #[case::runs(Some(Phase::Running))]
+    #[case::is_being_stopped(Some(Phase::Stopping))]
+    #[case::cannot_be_looked_at(None)]
+    fn no_disk_goes_whose_instance(#[case] phase: Option<Phase>) {
+        let left = Scenario::formed("VVVV").size(size(3)).unlisted(3).undeclared(3).with(|s| {
+            s.record_mut().slots.remove(&Slot(3));
+            match phase {
+                Some(phase) => s.instance_mut(3).phase = phase,
+                None => s.view_mut(3).instance = Probe::Unknown { why: Blocker("refused".to_owned()), since: s.now },
+            }
+        });
+        left.expect("wait: ");
+    }
+
+    #[test]
+    fn a_refused_disk_is_told() {
+        let refused = Scenario::formed("VVx").phase(2, Phase::Refused(Blocker("an older copy".to_owned())));
+        refused.expect("wait: slot 2 refused its disk: an older copy");
+    }
 }

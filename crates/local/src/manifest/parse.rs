@@ -79,6 +79,9 @@ fn explain(error: &Error) -> String {
         Error::SerdeUnknownField { field, expected, .. } => unknown("field", field, expected),
         Error::SerdeUnknownVariant { variant, expected, .. } => unknown("value", variant, expected),
         Error::SerdeMissingField { field, .. } => format!("`{field}` is missing"),
+        Error::MultipleDocuments { .. } => {
+            "more than one document: one file declares one cluster, remove the `---`".to_owned()
+        }
         other => one_line(&other.to_string()),
     }
 }
@@ -90,6 +93,8 @@ fn unknown(kind: &str, word: &str, possible: &[&'static str]) -> String {
     }
 }
 
+/// Without the place, which stands in front already.
 fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let text = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    text.rsplit_once(" at line ").map_or_else(|| text.clone(), |(what, _)| what.to_owned())
 }
