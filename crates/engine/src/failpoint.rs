@@ -68,7 +68,7 @@ mod armed {
         }
     }
 
-    fn parse(text: &str) -> Option<(u64, When)> {
+    pub(super) fn parse(text: &str) -> Option<(u64, When)> {
         let (number, when) = text.split_once(':')?;
         let when = match when {
             "before" => When::Before,
@@ -104,18 +104,7 @@ mod armed {
             }
         }
     }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn a_fail_point_names_a_change_and_a_side_of_it() {
-            assert_eq!(parse("3:before"), Some((3, When::Before)));
-            assert_eq!(parse("12:after"), Some((12, When::After)));
-            for wrong in ["", "3", "3:during", "x:after"] {
-                assert_eq!(parse(wrong), None, "{wrong}");
-            }
-        }
-    }
 }
+
+#[cfg(all(test, feature = "failpoints"))]
+mod tests;
