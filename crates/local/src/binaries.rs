@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use etcdop_core::version::{EtcdVersion, Minor};
+use etcdop_core::version::{EtcdVersion, Minor, VersionError};
 use thiserror::Error;
 use tokio::process::Command;
 
@@ -106,15 +106,31 @@ impl fmt::Display for VersionWish {
     }
 }
 
-impl std::str::FromStr for VersionWish {
-    type Err = etcdop_core::version::VersionError;
+/// What cannot be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum WishError {
+    /// Neither a minor nor a version.
+    #[error("`{0}` is not an etcd version: write a minor as in 3.6, or a full version as in 3.6.16")]
+    Malformed(String),
+    /// A minor whose rules we do not know.
+    #[error("etcd {0} is not supported: use 3.5, 3.6 or 3.7")]
+    Minor(Minor),
+    /// A version whose rules we do not know.
+    #[error(transparent)]
+    Version(VersionError),
+}
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse::<Minor>() {
-            // Checked by a patch that is late enough for every supported minor.
-            Ok(minor) => EtcdVersion::new(minor.major, minor.minor, 1000).supported().map(|_| Self::Newest(minor)),
-            Err(_) => text.parse::<EtcdVersion>()?.supported().map(Self::Exact),
+impl std::str::FromStr for VersionWish {
+    type Err = WishError;
+
+    fn from_str(text: &str) -> Result<Self, WishError> {
+        if let Ok(minor) = text.parse::<Minor>() {
+            // Judged by a patch that is late enough for every minor.
+            let late = EtcdVersion::new(minor.major, minor.minor, u64::MAX).supported();
+            return late.map(|_| Self::Newest(minor)).map_err(|_| WishError::Minor(minor));
         }
+        let version: EtcdVersion = text.parse().map_err(|_| WishError::Malformed(text.to_owned()))?;
+        version.supported().map(Self::Exact).map_err(WishError::Version)
     }
 }
 
@@ -258,7 +274,7 @@ async fn ask(path: &Path) -> Result<EtcdVersion, String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().find_map(|line| line.strip_prefix("etcd Version: "));
     let line = line.ok_or_else(|| format!("{}, without a line `etcd Version: ...`", output.status))?;
-    line.trim().parse().map_err(|error: etcdop_core::version::VersionError| error.to_string())
+    line.trim().parse().map_err(|error: VersionError| error.to_string())
 }
 
 fn in_path(program: &str) -> Option<PathBuf> {

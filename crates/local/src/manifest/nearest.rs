@@ -5,7 +5,14 @@ pub(super) fn nearest<'a>(word: &str, possible: &[&'a str]) -> Option<&'a str> {
     let meant =
         possible.iter().map(|&candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate));
     let (distance, candidate) = meant.min_by_key(|(distance, _)| *distance)?;
-    (distance <= word.chars().count().max(3) / 2).then_some(candidate)
+    let close = distance <= word.chars().count().max(3) / 2;
+    (close || shortens(word, candidate)).then_some(candidate)
+}
+
+/// Whether something was left out and nothing else changed, as in `quotaBytes` for `quotaBackendBytes`.
+fn shortens(word: &str, whole: &str) -> bool {
+    let mut rest = whole.chars();
+    word.chars().count() > 3 && word.chars().all(|c| rest.any(|candidate| candidate == c))
 }
 
 /// Characters to insert, delete or exchange.
@@ -36,8 +43,10 @@ mod tests {
     #[case("replicas", None)]
     #[case("versoin", Some("version"))]
     #[case("", None)]
+    #[case("sz", None)]
+    #[case("quotaBytes", Some("quotaBackendBytes"))]
     fn a_slip_is_understood_and_another_word_is_not(#[case] word: &str, #[case] meant: Option<&str>) {
-        assert_eq!(nearest(word, &["size", "version", "etcd"]), meant);
+        assert_eq!(nearest(word, &["size", "version", "etcd", "quotaBackendBytes"]), meant);
     }
 
     #[test]

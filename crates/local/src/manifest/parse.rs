@@ -11,12 +11,14 @@ use etcdop_core::{
 use serde::Deserialize;
 use serde_saphyr::{Error, Location, Spanned};
 
+use crate::binaries::WishError;
+
 use super::{Manifest, ManifestError, Position, nearest::nearest, quantity};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Raw {
-    size: Spanned<u64>,
+    size: Spanned<String>,
     version: Spanned<String>,
     #[serde(default)]
     etcd: Option<Spanned<EtcdOptions>>,
@@ -47,10 +49,10 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Manifest, ManifestError> 
         wrong(at, explain(&error))
     })?;
     let size =
-        Size::try_from(raw.size.value).map_err(|error| wrong(position(&raw.size.referenced), error.to_string()))?;
+        raw.size.value.parse::<Size>().map_err(|error| wrong(position(&raw.size.referenced), error.to_string()))?;
     let version_at = position(&raw.version.referenced);
     let version = raw.version.value.parse();
-    let version = version.map_err(|error: etcdop_core::version::VersionError| wrong(version_at, error.to_string()))?;
+    let version = version.map_err(|error: WishError| wrong(version_at, error.to_string()))?;
     let (options, options_at) = match raw.etcd {
         Some(etcd) => (etcd.value, position(&etcd.referenced)),
         None => (EtcdOptions::default(), version_at),
@@ -79,6 +81,9 @@ fn explain(error: &Error) -> String {
         Error::SerdeUnknownField { field, expected, .. } => unknown("field", field, expected),
         Error::SerdeUnknownVariant { variant, expected, .. } => unknown("value", variant, expected),
         Error::SerdeMissingField { field, .. } => format!("`{field}` is missing"),
+        Error::InvalidScalar { ty: "u64", .. } => "expected a whole number, zero or more".to_owned(),
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("`{key}` is there twice"),
+        Error::Eof { .. } => "the file is empty: `size` and `version` are needed".to_owned(),
         Error::MultipleDocuments { .. } => {
             "more than one document: one file declares one cluster, remove the `---`".to_owned()
         }

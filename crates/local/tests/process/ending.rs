@@ -1,0 +1,131 @@
+//! How processes end, and what comes after.
+
+use std::time::{Duration, Instant};
+
+use etcdop_core::{
+    id::InstanceId,
+    observation::{Blocker, Phase},
+    step::GroundStep,
+};
+use etcdop_engine::{outcome::Outcome, platform::Platform};
+use etcdop_local::{
+    down::{self, IfKept},
+    faults::{self, Fault},
+};
+
+use crate::stand::{ByHand, Stand, ZERO, instance, is_phase};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_member_is_started_again_at_once_and_its_marker_counts_on() {
+    let stand = Stand::new().await;
+    let manager = stand.serving().await;
+    let before = manager.platform.instance().await;
+    let began = Instant::now();
+    faults::inflict(stand.cluster.directory(), &"stand-0".parse().unwrap(), Fault::Kill).await.unwrap();
+    let ground = manager
+        .platform
+        .until(|ground| is_phase(ground, &Phase::Running) && instance(ground).unwrap().0 != before)
+        .await;
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_ne!(instance(&ground).unwrap().0, before);
+    manager.platform.until_serving().await;
+    let marker = manager.platform.volume().await.1;
+    assert!(matches!(marker, etcdop_core::observation::Marker::Owned { epoch: 2, .. }), "{marker:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retiring_stops_exactly_the_named_instance_and_does_not_wait() {
+    let stand = Stand::new().await;
+    let manager = stand.serving().await;
+    let platform = &manager.platform;
+    let first = platform.instance().await;
+    let stranger = GroundStep::Retire(ZERO, InstanceId("proc:boot:1:1".to_owned()));
+    assert_eq!(platform.apply(&stranger).await, Outcome::Done);
+    assert_eq!(instance(&platform.observe().await).unwrap(), (first.clone(), Phase::Running));
+
+    faults::inflict(stand.cluster.directory(), &"0".parse().unwrap(), Fault::Freeze).await.unwrap();
+    let retire = GroundStep::Retire(ZERO, first.clone());
+    let began = Instant::now();
+    assert_eq!(platform.apply(&retire).await, Outcome::Done);
+    assert!(began.elapsed() < Duration::from_millis(500));
+    // A frozen process hears nothing but SIGKILL, so it is not waited for.
+    platform.until(|ground| instance(ground).unwrap().0 != first).await;
+    assert!(began.elapsed() < Duration::from_secs(5));
+    let second = platform.until_serving().await;
+    assert_eq!(platform.apply(&retire).await, Outcome::Done, "again is no harm");
+    assert_eq!(platform.instance().await, second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_is_not_declared_any_more_is_stopped_and_keeps_its_disk() {
+    let stand = Stand::new().await;
+    let manager = stand.serving().await;
+    let volume = manager.platform.volume().await;
+    manager.platform.hold(&[]).await;
+    let stopped = |ground: &etcdop_engine::platform::Ground| {
+        instance(ground).is_some_and(|(_, phase)| matches!(phase, Phase::Exited(_)))
+    };
+    manager.platform.until(stopped).await;
+    assert!(stand.processes().is_empty());
+    let slot = manager.platform.slot_zero().await;
+    assert_eq!(slot.declared, None);
+    assert_eq!(manager.platform.volume().await, volume);
+    manager.platform.hold(&[(ZERO, stand.launch())]).await;
+    manager.platform.until_serving().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etcd_that_refuses_to_start_says_why_and_is_tried_less_and_less_often() {
+    let stand = Stand::new().await;
+    let manager = stand.serving().await;
+    let mut launch = stand.launch();
+    launch.template.options.extra_args.insert("no-such-flag".to_owned(), "1".to_owned());
+    manager.platform.hold(&[(ZERO, launch)]).await;
+    faults::inflict(stand.cluster.directory(), &"0".parse().unwrap(), Fault::Kill).await.unwrap();
+    let ground = manager
+        .platform
+        .until(|ground| matches!(instance(ground).unwrap().1, Phase::Exited(Blocker(ref why)) if why.contains("no-such-flag")))
+        .await;
+    assert!(ground.slots[&ZERO].volume.is_ok());
+    // Its launch spec is what it was started with.
+    assert!(ground.slots[&ZERO].instance.clone().unwrap().unwrap().launch.flags().contains_key("no-such-flag"));
+    manager.platform.hold(&[(ZERO, stand.launch())]).await;
+    manager.platform.until_serving().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn down_stops_what_a_dead_manager_left_and_up_brings_it_back() {
+    let stand = Stand::new().await;
+    let manager = stand.serving().await;
+    drop(manager);
+    assert_eq!(stand.processes().len(), 1);
+    assert_eq!(down::down(stand.cluster.directory(), IfKept::Refuse).await.unwrap(), 1);
+    assert!(stand.processes().is_empty());
+    assert_eq!(down::down(stand.cluster.directory(), IfKept::Refuse).await.unwrap(), 0);
+    let manager = stand.manager().await;
+    manager.platform.until_serving().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_up_stops_all_members_and_starts_none() {
+    let stand = Stand::new().await;
+    let manager = stand.serving().await;
+    manager.platform.stop_members().await;
+    assert!(stand.processes().is_empty());
+    manager.platform.hold(&[(ZERO, stand.launch())]).await;
+    assert!(stand.processes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn destroy_refuses_while_somebody_keeps_the_cluster_and_leaves_nothing_behind() {
+    let stand = Stand::new().await;
+    let manager = stand.serving().await;
+    let refused = down::destroy(stand.cluster.directory(), IfKept::Refuse).await.unwrap_err().to_string();
+    assert!(refused.contains(&format!("PID {}", std::process::id())), "{refused}");
+    assert!(stand.path().exists());
+    drop(manager);
+    down::destroy(stand.cluster.directory(), IfKept::Refuse).await.unwrap();
+    assert!(stand.processes().is_empty());
+    let left: Vec<_> = std::fs::read_dir(stand.home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [".ports.lock"]);
+}
