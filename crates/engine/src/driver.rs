@@ -262,7 +262,12 @@ async fn look_once<P: Platform>(
 
 /// Whether a step is carried out beside the passes.
 fn takes_long(step: &Step) -> bool {
-    matches!(step, Step::Etcd(EtcdStep::Compact { .. } | EtcdStep::Defragment(_) | EtcdStep::Snapshot { .. }))
+    matches!(
+        step,
+        Step::Etcd(
+            EtcdStep::Compact { .. } | EtcdStep::Defragment(_) | EtcdStep::PadLog { .. } | EtcdStep::Snapshot { .. }
+        )
+    )
 }
 
 /// Whether a step has to wait while another one takes long: everything that could disturb a member or the membership.

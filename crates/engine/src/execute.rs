@@ -144,6 +144,7 @@ impl<P: Platform> Hands<P> {
             EtcdStep::Defragment(member) => maintenance::defragment(routes, *member, tuning.defragment).await,
             EtcdStep::Disarm(alarm) => maintenance::disarm(routes, *alarm, tuning.call).await,
             EtcdStep::Downgrade(op) => maintenance::downgrade(routes, *op, tuning.call).await,
+            EtcdStep::PadLog { at, entries } => maintenance::pad_log(routes, *at, *entries, tuning.call).await,
             EtcdStep::Snapshot { from, before } => {
                 snapshot::save(routes, *from, *before, tuning.call, &*self.platform).await
             }

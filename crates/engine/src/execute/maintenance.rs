@@ -8,6 +8,7 @@ use etcdop_core::{
     step::DowngradeOp,
 };
 use etcdop_etcd::{Client, Compaction, Content, DowngradeAction, Error, Keys, Range};
+use futures::{StreamExt, TryStreamExt, future, stream};
 
 use super::Attempt;
 use crate::{contact::Routes, tuning::Tuning};
@@ -45,6 +46,18 @@ pub(super) async fn defragment(routes: &Routes, member: MemberId, within: Durati
         Some(client) => client.defragment(within).await.into(),
         None => Attempt::not_applied(&format!("member {member} does not answer")),
     }
+}
+
+/// How many empty entries are on their way at once: enough for the log to write them in batches, few beside what users write.
+const PADDING_IN_FLIGHT: usize = 64;
+
+/// Makes the log longer by entries that change nothing: asking for the alarms is one (it goes through the log).
+pub(super) async fn pad_log(routes: &Routes, at: MemberId, entries: u64, deadline: Duration) -> Attempt {
+    let Some(client) = routes.to(at) else { return Attempt::not_applied(&format!("member {at} does not answer")) };
+    let client = client.deadline(deadline);
+    let asked = stream::iter(0..entries).map(|_| client.alarms()).buffer_unordered(PADDING_IN_FLIGHT);
+    // The first failure ends it; what was written stays, and the next pass asks for the rest.
+    asked.try_for_each(|_| future::ready(Ok(()))).await.into()
 }
 
 /// Clears an alarm.
