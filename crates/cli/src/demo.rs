@@ -1,0 +1,4 @@
+use crate::{exit::Exit, failure::Failure, local::Context};
+pub(crate) async fn demo(_context: &Context) -> Result<Exit, Failure> {
+    Ok(Exit::Ok)
+}
