@@ -25,6 +25,8 @@ pub enum Reason {
     NothingToCreate,
     #[error("slot {slot} holds {what}: move it away, or adopt it; nothing is created over existing data")]
     DataInTheWay { slot: Slot, what: String },
+    #[error("the disk of slot {slot} cannot be looked at: {why}; nothing is created or stopped before that")]
+    DiskUnknown { slot: Slot, why: Blocker },
     #[error("slot {slot} is not at the gate yet: {why}")]
     NotAtGate { slot: Slot, why: Blocker },
     #[error("founder in slot {slot} does not serve yet: {why}")]

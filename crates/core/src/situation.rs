@@ -9,11 +9,11 @@ use crate::{
     id::{ClusterId, MemberId, Mono, Slot},
     launch::LaunchSpec,
     observation::{
-        Alarm, Blocker, Instance, Marker, MemberStatus, Observation, PeerPort, Phase, Probe, Role, Roster,
+        Alarm, Blocker, Instance, Marker, MemberStatus, Observation, PeerPort, PermitView, Phase, Probe, Role, Roster,
         RosterMember, SlotPolicy, SlotView, Volume,
     },
     quorum::quorum,
-    reason::SerialReason,
+    reason::{Reason, SerialReason},
     record::{Birth, Record, Seat},
 };
 
@@ -168,6 +168,13 @@ impl<'a> Situation<'a> {
         }
     }
 
+    /// What a person is told of a voter that is not healthy.
+    pub(crate) fn sickness(&self, voter: &Member<'_>) -> Option<Reason> {
+        let lost = || Blocker("it follows no leader".to_owned());
+        let why = self.silence(voter).map_or_else(lost, |(why, _)| why.clone());
+        Some(Reason::VoterSilent { member: voter.id(), slot: voter.slot?, why })
+    }
+
     /// Whether the member is to be given up (rule 7: unreachable is not dead).
     pub(crate) fn death(&self, member: &Member<'_>) -> Option<Death> {
         if self.lost_its_disk(member) {
@@ -175,7 +182,9 @@ impl<'a> Situation<'a> {
         }
         let (_, since) = self.silence(member)?;
         let overdue = self.now.since(since) >= self.desired.recovery.replace_after;
-        (member.is_named() && overdue && self.second_witness(member)).then_some(Death::Unreachable)
+        // A learner that never published itself is the joiners' business.
+        let counts = member.is_voter() || member.is_named();
+        (counts && overdue && self.second_witness(member)).then_some(Death::Unreachable)
     }
 
     /// Someone else than our own failed call says that the member is gone: the leader has no connection with it, or its
@@ -214,18 +223,34 @@ impl<'a> Situation<'a> {
         answers || self.peer_port(slot).is_some_and(|port| port.cluster.is_none_or(|c| Some(c) == self.cluster()))
     }
 
-    /// Whether a permit was handed to the instance that is in the slot now, for the seat that the slot has now.
-    pub(crate) fn holds_permit(&self, slot: Slot) -> bool {
-        let permit = self.view(slot).and_then(|view| view.permit.as_ref()).map(|view| &view.permit);
-        let (Some(permit), Some(seat)) = (permit, self.record.slots.get(&slot)) else { return false };
-        let same_instance = self.instance(slot).is_some_and(|instance| instance.id == permit.instance);
-        same_instance && permit.generation == seat.generation && permit.incarnation == self.record.incarnation
+    /// The permit that was written for the seat that the slot has now; one of an earlier seat says nothing.
+    pub(crate) fn permit(&self, slot: Slot) -> Option<&'a PermitView> {
+        let view = self.view(slot)?.permit.as_ref()?;
+        let seat = self.record.slots.get(&slot)?;
+        let (generation, incarnation) = (view.permit.generation, &view.permit.incarnation);
+        (generation == seat.generation && *incarnation == self.record.incarnation).then_some(view)
     }
 
-    /// A learner that may be starting on the member list of its permit: until it serves, the list must not move (rule 3).
+    /// Whether the slot's permit was written this long ago.
+    pub(crate) fn was_permitted(&self, slot: Slot, ago: Duration) -> bool {
+        self.permit(slot).is_some_and(|view| self.now.since(view.since) >= ago)
+    }
+
+    /// Whether a permit was handed to the instance that is in the slot now.
+    pub(crate) fn holds_permit(&self, slot: Slot) -> bool {
+        let permit = self.permit(slot).map(|view| &view.permit.instance);
+        permit.is_some() && permit == self.instance(slot).map(|instance| &instance.id)
+    }
+
+    /// Learners that may be starting on the member list of their permits: until they serve, the list must not move (rule 3).
+    pub(crate) fn permits_in_use(&self) -> impl Iterator<Item = Slot> {
+        let slots = self.learners().filter_map(|learner| learner.slot);
+        slots.filter(|&slot| self.holds_permit(slot) && !self.is_serving(slot))
+    }
+
+    /// The first of them.
     pub(crate) fn permit_in_use(&self) -> Option<Slot> {
-        let learners = self.learners().filter_map(|learner| learner.slot);
-        learners.into_iter().find(|&slot| self.holds_permit(slot) && !self.is_serving(slot))
+        self.permits_in_use().next()
     }
 
     /// The slots that the cluster is to live in. What it has is kept where the policy allows: healthy voters first, the

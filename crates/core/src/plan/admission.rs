@@ -19,11 +19,14 @@ pub(super) fn admit(s: &Situation<'_>) -> Verdict {
     if let Some(slot) = s.permit_in_use() {
         return Verdict::wait(Reason::PermitHolder { slot });
     }
+    if let Some(record) = with_current_launch(s) {
+        return Verdict::Act(Step::Record(Box::new(record)));
+    }
     let mut reasons: Vec<Reason> = Vec::new();
     if let Some((slot, url)) = next_to_add(s) {
         match s.sick_voter(None) {
             None => return Verdict::Act(Step::Etcd(EtcdStep::AddLearner(slot, url))),
-            Some(voter) => reasons.extend(silent(s, voter)),
+            Some(voter) => reasons.extend(s.sickness(voter)),
         }
     }
     if let Some(record) = with_new_ids(s) {
@@ -41,11 +44,6 @@ pub(super) fn admit(s: &Situation<'_>) -> Verdict {
     Verdict::Idle(reasons)
 }
 
-fn silent(s: &Situation<'_>, voter: &crate::situation::Member<'_>) -> Option<Reason> {
-    let why = s.silence(voter).map_or_else(|| Blocker("it follows no leader".to_owned()), |(why, _)| why.clone());
-    Some(Reason::VoterSilent { member: voter.id(), slot: voter.slot?, why })
-}
-
 /// The reserved seat whose instance can be added now. Nobody is added while others of the same batch are still expected at the
 /// gate, unless they take too long.
 pub(super) fn next_to_add(s: &Situation<'_>) -> Option<(Slot, PeerUrl)> {
@@ -54,8 +52,7 @@ pub(super) fn next_to_add(s: &Situation<'_>) -> Option<(Slot, PeerUrl)> {
     }
     let target = s.target();
     let reserved = || s.record.slots.iter().filter(|(_, seat)| seat.member.is_none()).map(|(&slot, _)| slot);
-    let unlisted = |slot: &Slot| !s.members.iter().any(|member| member.slot == Some(*slot));
-    let waiting: Vec<Slot> = reserved().filter(|slot| target.contains(slot) && unlisted(slot)).collect();
+    let waiting: Vec<Slot> = reserved().filter(|slot| target.contains(slot) && !is_listed(s, *slot)).collect();
     let (limit, _) = s.learner_limit();
     if s.learners().count() >= limit {
         return None;
@@ -90,6 +87,18 @@ fn not_at_gate(s: &Situation<'_>, slot: Slot) -> Option<Reason> {
     Some(Reason::NotAtGate { slot, why })
 }
 
+/// Seats that were reserved before the voters were rolled: a member of an older minor could not join any more (F32).
+fn with_current_launch(s: &Situation<'_>) -> Option<Record> {
+    let mut record = s.record.clone();
+    let launch = s.launch_for_joiner();
+    for (slot, seat) in &mut record.slots {
+        if seat.member.is_none() && !is_listed(s, *slot) {
+            seat.launch.clone_from(&launch);
+        }
+    }
+    (record != *s.record).then_some(record)
+}
+
 /// Notes the IDs that etcd gave to the learners of this burst, all at once.
 fn with_new_ids(s: &Situation<'_>) -> Option<Record> {
     let mut record = s.record.clone();
@@ -107,10 +116,7 @@ fn with_new_ids(s: &Situation<'_>) -> Option<Record> {
 fn without_surplus(s: &Situation<'_>) -> Option<Record> {
     let target = s.target();
     let mut record = s.record.clone();
-    record.slots.retain(|slot, seat| {
-        let listed = s.members.iter().any(|member| member.slot == Some(*slot));
-        seat.member.is_some() || listed || target.contains(slot)
-    });
+    record.slots.retain(|slot, seat| seat.member.is_some() || is_listed(s, *slot) || target.contains(slot));
     (record != *s.record).then_some(record)
 }
 
@@ -136,4 +142,108 @@ fn reserve(s: &Situation<'_>) -> Result<Option<Record>, Reason> {
 
 fn is_listed(s: &Situation<'_>, slot: Slot) -> bool {
     s.members.iter().any(|member| member.slot == Some(slot))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        observation::{Blocker, Marker, Phase},
+        permit::ClusterState,
+        plan::scenario::{Scenario, commits, launch, size},
+    };
+
+    const ADD_1: &str = "add slot 1 as a learner at http://127.0.0.1:2381";
+
+    fn grow(picture: &str, to: u64) -> Scenario {
+        Scenario::formed(picture).size(size(to))
+    }
+
+    /// As it was adopted, or born on 3.5.
+    fn serial(picture: &str, to: u64) -> Scenario {
+        grow(picture, to).serial()
+    }
+
+    #[rstest]
+    #[case::reserves_all_seats_at_once(
+        grow("V", 7),
+        "reserve seat 1 for 3.6.16; reserve seat 2 for 3.6.16; reserve seat 3 for 3.6.16; \
+        reserve seat 4 for 3.6.16; reserve seat 5 for 3.6.16; reserve seat 6 for 3.6.16"
+    )]
+    #[case::waits_for_the_batch_at_the_gate(grow("Vgp", 3), "wait: slot 2 is not at the gate yet: no instance yet")]
+    #[case::adds_when_all_stand_there(grow("Vgg", 3), ADD_1)]
+    #[case::adds_the_next_at_once(grow("Vng", 3), "add slot 2 as a learner at http://127.0.0.1:2382")]
+    #[case::notes_the_ids_when_all_are_added(grow("Vnn", 3), "seat 1 is a1's; seat 2 is a2's")]
+    #[case::goes_on_without_stragglers_after_a_while(grow("Vgp", 3).standing_for(2), ADD_1)]
+    #[case::gives_up_a_seat_that_is_not_wanted_any_more(grow("Vpp", 1), "drop seat 1; drop seat 2")]
+    #[case::notes_the_ids_before_it_gives_anything_up(grow("Vnp", 1), "seat 1 is a1's")]
+    #[case::adds_nobody_while_a_voter_is_silent(
+        grow("VVvgg", 5),
+        "wait: voter a2 in slot 2 does not answer: deadline exceeded"
+    )]
+    #[case::adds_nobody_while_one_starts(
+        grow("VVVug", 5).permitted(3, 100, ClusterState::Existing), "wait: waiting for slot 3 to serve its peer URL"
+    )]
+    #[case::adds_nobody_with_data_on_its_disk(
+        grow("Vgg", 3).marker(1, Marker::Foreign("files".to_owned())), "wait: slot 1 is not at the gate yet: its disk is not empty"
+    )]
+    fn in_parallel(#[case] scenario: Scenario, #[case] next: &str) {
+        scenario.expect(next);
+    }
+
+    #[rstest]
+    #[case::reserves_one(serial("V", 3), "reserve seat 1 for 3.6.16")]
+    #[case::adds_it(serial("Vg", 3), ADD_1)]
+    #[case::reserves_no_second(
+        serial("Vl", 3),
+        "wait: one learner at a time: this incarnation was born with a learner limit of 1"
+    )]
+    #[case::reserves_the_second_when_the_first_votes(serial("VV", 3), "reserve seat 2 for 3.6.16")]
+    #[case::adds_no_second(serial("Vlg", 3), "wait: ")]
+    #[case::in_a_mixed_cluster(
+        Scenario::formed("VVV").size(size(5)).running("3.5.35", &[0]), "reserve seat 3 for 3.6.16"
+    )]
+    #[case::when_members_apply_different_limits(
+        Scenario::formed("VVV").size(size(5)).with(|s| s.instance_mut(1).launch.max_learners = 2), "reserve seat 3 for 3.6.16"
+    )]
+    fn one_at_a_time(#[case] scenario: Scenario, #[case] next: &str) {
+        scenario.expect(next);
+    }
+
+    #[test]
+    fn a_large_database_is_sent_to_two_at_most() {
+        let large = grow("V", 7).with(|s| s.status_mut(0).db_size = 1 << 31);
+        large.expect("reserve seat 1 for 3.6.16; reserve seat 2 for 3.6.16");
+    }
+
+    #[rstest]
+    #[case::pending(Phase::Pending(Blocker("no node".to_owned())), "no node")]
+    #[case::exited(Phase::Exited(Blocker("exit code 1".to_owned())), "exit code 1")]
+    #[case::refused(Phase::Refused(Blocker("another life".to_owned())), "another life")]
+    #[case::stopping(Phase::Stopping, "the instance before is being stopped")]
+    fn a_slot_that_does_not_reach_the_gate_says_why(#[case] phase: Phase, #[case] why: &str) {
+        grow("Vgg", 3).phase(2, phase).expect(&format!("wait: slot 2 is not at the gate yet: {why}"));
+    }
+
+    #[test]
+    fn joiners_run_what_the_voters_run_until_one_runs_what_is_wanted() {
+        grow("V", 3).version("3.7.3").expect("reserve seat 1 for 3.6.16; reserve seat 2 for 3.6.16");
+        let rolled = Scenario::formed("VVV").size(size(5)).version("3.7.3").running("3.7.3", &[2]);
+        rolled.expect("reserve seat 3 for 3.7.3");
+    }
+
+    #[test]
+    fn a_seat_whose_voters_moved_on_is_brought_up_to_them_before_it_joins() {
+        let moved = grow("VVVg", 5).version("3.7.3").running("3.7.3", &[0, 1, 2]);
+        let moved =
+            moved.expect("seat 3 for 3.7.3").advance().expect("hold the layout of slots [0, 1, 2, 3]").advance();
+        moved.expect("stop instance i3 in slot 3");
+    }
+
+    #[test]
+    fn reserved_seats_carry_the_learner_limit_of_the_incarnation() {
+        let record = commits(&grow("V", 3).plan()).unwrap();
+        assert!(record.slots.values().all(|seat| seat.launch == launch("3.6.16")));
+    }
 }

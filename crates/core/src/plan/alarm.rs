@@ -67,3 +67,89 @@ fn quota(s: &Situation<'_>, status: &MemberStatus) -> u64 {
     let declared = s.desired.template.options.quota_backend_bytes;
     status.quota.or(declared).filter(|&quota| quota > 0).unwrap_or(DEFAULT_QUOTA)
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        desired::CompactOnNoSpace,
+        id::MemberId,
+        observation::{Alarm, AlarmKind, Blocker, Probe},
+        plan::scenario::{NOW, Scenario},
+    };
+
+    const QUOTA: u64 = 1000;
+
+    /// Three members with a NOSPACE alarm, a quota of 1000 bytes, and these bytes allocated and in use.
+    fn full(sizes: [(u64, u64); 3]) -> Scenario {
+        Scenario::formed("VVV").alarm(AlarmKind::NoSpace, 1).with(|s| {
+            for (slot, (allocated, used)) in (0..).zip(sizes) {
+                let status = s.status_mut(slot);
+                (status.quota, status.db_size, status.db_in_use) = (Some(QUOTA), allocated, used);
+            }
+        })
+    }
+
+    fn compacts(scenario: Scenario) -> Scenario {
+        scenario.with(|s| s.desired.maintenance.compact_on_no_space = CompactOnNoSpace::ToLatest)
+    }
+
+    #[rstest]
+    #[case::defragments_followers_first(full([(1000, 100); 3]), "defragment member a1")]
+    #[case::the_leader_last(full([(1000, 100), (100, 100), (100, 100)]), "defragment member a0")]
+    #[case::only_who_is_over_its_quota(full([(100, 100), (100, 100), (1000, 100)]), "defragment member a2")]
+    #[case::disarms_only_when_all_are_under_their_quota(full([(999, 899); 3]), "disarm the NoSpace alarm of member a1")]
+    #[case::asks_a_human_when_defragmenting_alone_does_not_help(full([(1000, 900); 3]), "wait: database of member a0 is full (900 of 1000 bytes in use)")]
+    #[case::compacts_history_when_that_is_allowed(compacts(full([(1000, 900); 3])), "compact history to the newest revision of member a0")]
+    #[case::compacts_nothing_that_defragmenting_would_free(compacts(full([(1000, 100); 3])), "defragment member a1")]
+    #[case::touches_nobody_while_a_voter_is_silent(full([(1000, 100); 3]).silent_for(2, 5), "wait: no member is defragmented while voter a2 does not answer")]
+    #[case::goes_by_what_is_declared_where_a_member_does_not_say(full([(100, 100); 3]).with(|s| {
+        s.desired.template.options.quota_backend_bytes = Some(100);
+        s.status_mut(2).quota = None;
+        (s.status_mut(2).db_size, s.status_mut(2).db_in_use) = (100, 10);
+    }), "defragment member a2")]
+    #[case::goes_by_etcds_default_where_nothing_is_declared(full([(100, 100); 3]).with(|s| {
+        s.status_mut(2).quota = None;
+        (s.status_mut(2).db_size, s.status_mut(2).db_in_use) = (2 << 30, 10);
+    }), "defragment member a2")]
+    fn no_space(#[case] scenario: Scenario, #[case] next: &str) {
+        scenario.expect(next);
+    }
+
+    #[test]
+    fn a_full_cluster_still_replaces_its_dead() {
+        Scenario::formed("VVD").alarm(AlarmKind::NoSpace, 1).expect("open leave of 2");
+    }
+
+    #[rstest]
+    #[case::of_a_member(MemberId(0xa1), "wait: CORRUPT alarm raised for member a1: compare the members' hashes")]
+    #[case::of_nobody_in_particular(MemberId(0), "wait: no member in particular (no majority agrees)")]
+    fn corruption_holds_everything(#[case] member: MemberId, #[case] next: &str) {
+        let corrupt = Scenario::formed("VVD").alarm(AlarmKind::Corrupt, 1);
+        corrupt
+            .with(|s| {
+                s.seen.alarms = Probe::Known { value: [Alarm { member, kind: AlarmKind::Corrupt }].into(), at: NOW }
+            })
+            .expect(next);
+    }
+
+    #[test]
+    fn an_alarm_that_is_mentioned_and_cannot_be_read_holds_everything() {
+        let unread =
+            |s: &mut Scenario| s.seen.alarms = Probe::Unknown { why: Blocker("refused".to_owned()), since: NOW };
+        let mentioned = Scenario::formed("VVD").with(unread).with(|s| {
+            s.status_mut(0).alarms.insert(Alarm { member: MemberId(0xa1), kind: AlarmKind::Corrupt });
+        });
+        mentioned.expect("wait: CORRUPT alarm cannot be read in full: refused");
+        Scenario::formed("VVD").with(unread).expect("open leave of 2");
+    }
+
+    #[test]
+    fn a_removal_that_is_open_waits_for_the_corruption_too() {
+        Scenario::formed("VVD")
+            .leaving(&[2])
+            .alarm(AlarmKind::Corrupt, 1)
+            .expect("wait: CORRUPT alarm raised for member a1");
+    }
+}

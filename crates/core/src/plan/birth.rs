@@ -43,7 +43,9 @@ pub(super) fn create(s: &Situation<'_>) -> Verdict {
 fn founded(s: &Situation<'_>, mut record: Record) -> Record {
     let template = s.desired.template.clone();
     record.birth = Birth::Forming;
-    record.max_learners = if template.version.minor() < Minor::V3_6 { 1 } else { MAX_LEARNERS };
+    let modern = template.version.minor() >= Minor::V3_6;
+    record.max_learners = if modern { MAX_LEARNERS } else { 1 };
+    record.readable_from = modern.then_some(0);
     let launch = LaunchSpec { template, max_learners: record.max_learners };
     record.slots.clear();
     for slot in 0..s.desired.size.get() {
@@ -83,11 +85,15 @@ fn founders_cluster(s: &Situation<'_>) -> Result<Option<ClusterId>, Reason> {
         return Err(Reason::SplitBirth { first, other });
     }
     let Some(roster) = s.roster() else { return Ok(None) };
+    if let Some(stranger) = roster.members.iter().find(|row| slot_by_url(s, row).is_none()) {
+        return Err(Reason::ForeignMember { member: stranger.id });
+    }
     let listed: BTreeSet<Slot> = s.members.iter().filter_map(|member| member.slot).collect();
-    let complete =
-        listed.len() == s.record.slots.len() && roster.members.iter().all(|row| slot_by_url(s, row).is_some());
+    // A founder is in the list from the start. A disk that counted starts may be that of a member that was removed since.
+    let complete = s.record.slots.iter().all(|(slot, seat)| listed.contains(slot) || seat.epoch > 0);
     let settled = s.members.iter().all(|member| {
-        let given_up = |slot| has_void_permit(s, slot) || is_hollow(s, slot) || was_permitted_long_ago(s, slot);
+        // A founder that had its permit long ago must not keep the others from being a cluster.
+        let given_up = |slot| is_lost(s, slot) || s.was_permitted(slot, s.desired.patience.join);
         member.status.is_some() || member.slot.is_none_or(given_up)
     });
     Ok((complete && settled).then_some(roster.cluster))
@@ -96,28 +102,26 @@ fn founders_cluster(s: &Situation<'_>) -> Result<Option<ClusterId>, Reason> {
 fn formed(s: &Situation<'_>, cluster: ClusterId) -> Record {
     let mut record = s.record.clone();
     record.birth = Birth::Formed(cluster);
+    let mut listed = BTreeSet::new();
     for member in &s.members {
         let Some(slot) = member.slot.or_else(|| slot_by_url(s, member.row)) else { continue };
-        if !record.slots.contains_key(&slot) {
-            // The record was rebuilt, and this member's disk is gone: it gets a seat so that it is replaced.
-            record.reserve(slot, s.wanted_launch());
+        let seat = record.slots.get(&slot);
+        if seat.is_none_or(|seat| seat.member.is_some_and(|id| id != member.id())) {
+            // The record was rebuilt, and the disk that is here is not this member's: it gets a seat so that it is replaced.
+            record.reserve(slot, s.launch_for_joiner());
         }
         if let Some(seat) = record.slots.get_mut(&slot) {
             seat.member = Some(member.id());
         }
+        listed.insert(slot);
     }
+    record.slots.retain(|slot, _| listed.contains(slot));
     record
 }
 
 fn slot_by_url(s: &Situation<'_>, row: &RosterMember) -> Option<Slot> {
     let at = |view: &SlotView| row.peer_urls.iter().any(|url| url == view.address.peer.as_str());
     s.observation.ground.iter().find(|(_, view)| at(view)).map(|(&slot, _)| slot)
-}
-
-/// A founder that had its permit long ago must not keep the others from being a cluster.
-fn was_permitted_long_ago(s: &Situation<'_>, slot: Slot) -> bool {
-    let since = s.view(slot).and_then(|view| view.permit.as_ref()).map(|permit| permit.since);
-    since.is_some_and(|since| s.now.since(since) >= s.desired.patience.join)
 }
 
 /// What an earlier attempt of the same cluster left: a marker without data. Nothing was ever stored there.
@@ -137,15 +141,18 @@ pub(super) fn clear(s: &Situation<'_>) -> Verdict {
 fn start_over(s: &Situation<'_>) -> Option<Verdict> {
     let slots = || s.record.slots.keys().copied();
     let dataless = slots().all(|slot| is_empty(s, slot) || is_hollow(s, slot));
-    let stuck = slots().any(|slot| has_void_permit(s, slot) || is_hollow(s, slot));
-    if !dataless {
+    let stuck = slots().any(|slot| is_lost(s, slot));
+    let stored = slots().any(|slot| s.record.slots[&slot].epoch > 0);
+    if !dataless || stored {
         return refuse_lost_founder(s);
     }
     let edited = slots().any(|slot| s.record.slots[&slot].launch.template != s.desired.template);
     let permitted = slots().any(|slot| s.holds_permit(slot));
+    // A permit that was not used for long never is: its instance waits for something else.
+    let in_use = slots().any(|slot| s.holds_permit(slot) && !s.was_permitted(slot, s.desired.patience.join));
     let untouched = edited && !permitted && !s.desired.size.is_zero();
     let patient = slots().filter_map(|slot| s.instance(slot)).all(|i| s.now.since(i.since) >= s.desired.patience.gate);
-    if untouched || (stuck && (edited || patient)) {
+    if untouched || (stuck && !in_use && (edited || patient)) {
         let mut record = Record::unborn(s.record.incarnation.next());
         record.generation = s.record.generation;
         let mut next = founded(s, record);
@@ -160,7 +167,7 @@ fn start_over(s: &Situation<'_>) -> Option<Verdict> {
 /// A founder without its disk is never started again, and without a list nobody can tell what the others hold (rule 2).
 fn refuse_lost_founder(s: &Situation<'_>) -> Option<Verdict> {
     let slots = || s.record.slots.keys().copied();
-    let lost: Vec<Slot> = slots().filter(|&slot| has_void_permit(s, slot) || is_hollow(s, slot)).collect();
+    let lost: Vec<Slot> = slots().filter(|&slot| is_lost(s, slot)).collect();
     let left = s.record.slots.len() - lost.len();
     let hopeless = s.roster().is_none() && left < quorum(s.record.slots.len());
     let first = hopeless.then(|| lost.first().copied()).flatten();
@@ -181,28 +188,41 @@ fn is_hollow(s: &Situation<'_>, slot: Slot) -> bool {
 
 /// Whether a permit of this incarnation was written for an instance that is gone, and the disk is empty: perhaps it was used.
 fn has_void_permit(s: &Situation<'_>, slot: Slot) -> bool {
-    let permit = s.view(slot).and_then(|view| view.permit.as_ref());
-    let of_ours = permit.is_some_and(|view| view.permit.incarnation == s.record.incarnation);
-    of_ours && !s.holds_permit(slot) && is_empty(s, slot)
+    s.permit(slot).is_some() && !s.holds_permit(slot) && is_empty(s, slot)
+}
+
+/// Whether the disk lost what stood on it, or perhaps did. One that counted starts and is empty is such a disk too, whatever
+/// became of its permit: only a rebuilt record knows of starts so early.
+fn is_lost(s: &Situation<'_>, slot: Slot) -> bool {
+    let started = s.record.slots.get(&slot).is_some_and(|seat| seat.epoch > 0);
+    has_void_permit(s, slot) || is_hollow(s, slot) || (started && is_empty(s, slot))
 }
 
 /// Stands at the gate before an empty disk and was never permitted anything.
 fn is_fresh_at_gate(s: &Situation<'_>, slot: Slot) -> bool {
     let at_gate = s.instance(slot).is_some_and(|instance| instance.phase == Phase::AtGate);
-    at_gate && is_empty(s, slot) && !s.holds_permit(slot) && !has_void_permit(s, slot)
+    at_gate && is_empty(s, slot) && !s.holds_permit(slot) && !is_lost(s, slot)
 }
 
 /// Why the founders cannot be permitted together yet: the slot is neither at the gate nor past it.
 fn not_ready(s: &Situation<'_>, slot: Slot) -> Option<Reason> {
+    let view = s.view(slot)?;
+    if s.holds_permit(slot) || view.volume.known().is_some() && !is_empty(s, slot) {
+        // Once it had its permit, or has data, its platform restarts it on its disk: the others need not wait for it.
+        let Some(Phase::Refused(why)) = s.instance(slot).map(|instance| &instance.phase) else { return None };
+        return Some(Reason::GateRefused { slot, why: why.clone() });
+    }
     let why = match s.instance(slot).map(|instance| &instance.phase) {
-        Some(Phase::AtGate | Phase::Running) => return None,
+        Some(Phase::AtGate | Phase::Running) => match &view.volume {
+            Probe::Known { .. } => return None,
+            Probe::Unknown { why, .. } => why.clone(),
+        },
         Some(Phase::Refused(why)) => return Some(Reason::GateRefused { slot, why: why.clone() }),
         Some(Phase::Pending(why) | Phase::Exited(why)) => why.clone(),
         Some(Phase::Stopping) => Blocker("it is being stopped".to_owned()),
         None => Blocker("no instance yet".to_owned()),
     };
-    // One that had its permit and ended is restarted by its platform on its disk: the others need not wait for it.
-    (!s.holds_permit(slot) && is_empty(s, slot)).then_some(Reason::NotAtGate { slot, why })
+    Some(Reason::NotAtGate { slot, why })
 }
 
 fn permit(s: &Situation<'_>, slot: Slot) -> Option<Permit> {
@@ -234,3 +254,6 @@ fn silent(s: &Situation<'_>) -> Vec<Reason> {
     }
     reasons
 }
+
+#[cfg(test)]
+mod tests;

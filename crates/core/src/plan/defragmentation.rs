@@ -30,3 +30,40 @@ pub(super) fn defragment(s: &Situation<'_>) -> Verdict {
     };
     Verdict::Act(Step::Etcd(step))
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::plan::scenario::{Scenario, size};
+
+    /// Members with these free bytes; defragmented from 1000 on.
+    fn fragmented(picture: &str, free: &[u64]) -> Scenario {
+        Scenario::formed(picture).with(|s| {
+            s.desired.maintenance.defragment_above = Some(1000);
+            for (slot, free) in (0..).zip(free) {
+                s.status_mut(slot).db_size = s.status_mut(slot).db_in_use + free;
+            }
+        })
+    }
+
+    #[rstest]
+    #[case::the_most_fragmented_follower_first(fragmented("VVV", &[9000, 1000, 2000]), "defragment member a2")]
+    #[case::not_the_leader_while_it_leads(fragmented("VVV", &[9000, 0, 0]), "move leadership to member a1")]
+    #[case::the_leader_when_nobody_else_can_lead(fragmented("V", &[9000]), "defragment member a0")]
+    #[case::nobody_below_the_limit(fragmented("VVV", &[999, 999, 999]), "wait: ")]
+    #[case::nobody_while_a_voter_is_silent(fragmented("VVv", &[0, 2000]), "wait: no member is defragmented while voter a2 does not answer")]
+    #[case::nobody_while_a_learner_joins(fragmented("VVVll", &[0, 2000]), "wait: entries behind")]
+    #[case::scaling_goes_first(fragmented("VVV", &[0, 2000]).size(size(1)), "open leave of 1, 2")]
+    #[case::a_roll_goes_first(
+        fragmented("VVV", &[0, 2000]).version("3.7.3"), "save a snapshot of member a1 before going to 3.7"
+    )]
+    fn routine(#[case] scenario: Scenario, #[case] next: &str) {
+        scenario.expect(next);
+    }
+
+    #[test]
+    fn nobody_unless_the_user_asked_for_it() {
+        fragmented("VVV", &[0, 1 << 30]).with(|s| s.desired.maintenance.defragment_above = None).expect("wait: ");
+    }
+}

@@ -60,11 +60,18 @@ fn may_rest(s: &Situation<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use crate::{
-        observation::Phase,
-        plan::scenario::{Scenario, acts, layout_slots},
+        observation::{Blocker, Phase},
+        permit::ClusterState,
+        plan::{
+            Wake,
+            scenario::{Scenario, acts, launch, layout_slots, member},
+        },
+        reason::Reason,
         size::Size,
-        step::{GroundStep, Step},
+        step::{EtcdStep, GroundStep, Step},
     };
 
     #[test]
@@ -95,8 +102,52 @@ mod tests {
     #[test]
     fn a_hibernating_cluster_is_at_rest() {
         let plan = Scenario::formed("VVV").size(Size::ZERO).asleep().plan();
-        assert_eq!((acts(&plan), plan.next), (None, crate::plan::Wake::OnChange));
-        assert_eq!(plan.reasons, [crate::reason::Reason::Hibernating]);
-        let _ = Phase::Running;
+        assert_eq!((acts(&plan), plan.next), (None, Wake::OnChange));
+        assert_eq!(plan.reasons, [Reason::Hibernating]);
+    }
+
+    #[test]
+    fn hibernation_waits_for_a_call_whose_outcome_is_unknown() {
+        let scenario = Scenario::formed("VVV").size(Size::ZERO).unsettled(EtcdStep::Remove(member(2)));
+        assert_eq!(layout_slots(&scenario.plan()), None);
+    }
+
+    #[test]
+    fn hibernation_waits_for_a_joiner_that_is_starting() {
+        let scenario = Scenario::formed("Vuu").size(Size::ZERO).permitted(1, 100, ClusterState::Existing);
+        assert_eq!(layout_slots(&scenario.plan()), None);
+        assert_eq!(layout_slots(&scenario.peers_served(1, None).plan()), Some(vec![]));
+    }
+
+    #[test]
+    fn a_new_launch_spec_is_declared_and_stops_nobody() {
+        let Some(Step::Ground(GroundStep::Ensure(layout))) =
+            acts(&Scenario::formed("VVV").with(|s| s.seat_mut(1).launch = launch("3.6.15")).plan())
+        else {
+            panic!()
+        };
+        assert_eq!(
+            layout.slots.values().map(|launch| launch.version().to_string()).collect::<Vec<_>>(),
+            ["3.6.16", "3.6.15", "3.6.16"]
+        );
+    }
+
+    fn exited() -> Phase {
+        Phase::Exited(Blocker("exit code 1".to_owned()))
+    }
+
+    #[rstest]
+    #[case::waits_at_the_gate("VVg", Phase::AtGate, "stop instance i2 in slot 2")]
+    #[case::was_refused("VVg", Phase::Refused(Blocker("another life".to_owned())), "stop instance i2 in slot 2")]
+    #[case::runs_and_serves_nothing("VVv", Phase::Running, "stop instance i2 in slot 2")]
+    #[case::is_started_again_by_its_platform_anyway("VVx", exited(), "open restart of 2")]
+    fn an_instance_with_an_old_launch_spec_that(#[case] picture: &str, #[case] phase: Phase, #[case] next: &str) {
+        Scenario::formed(picture).with(|s| s.instance_mut(2).launch = launch("3.6.15")).phase(2, phase).expect(next);
+    }
+
+    #[test]
+    fn an_instance_that_uses_its_permit_is_not_stopped_for_an_old_launch_spec() {
+        let starting = Scenario::formed("VVu").permitted(2, 100, ClusterState::Existing);
+        starting.with(|s| s.instance_mut(2).launch = launch("3.6.15")).expect("wait: waiting for slot 2");
     }
 }

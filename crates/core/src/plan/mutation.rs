@@ -12,7 +12,7 @@ use crate::{
     observation::{Instance, Phase},
     reason::Reason,
     record::{Before, Mutation, Record},
-    situation::{Member, Situation},
+    situation::{Death, Member, Situation},
     step::{EtcdStep, GroundStep, Step},
 };
 
@@ -20,7 +20,11 @@ use crate::{
 pub(super) fn resolve_restart(s: &Situation<'_>) -> Verdict {
     let Some(Mutation::Restart { slot, from, before }) = &s.record.open else { return Verdict::DONE };
     let slot = *slot;
-    let Some(seat) = s.record.slots.get(&slot) else { return close(s, |_| {}) };
+    let Some(seat) = s.record.slots.get(&slot).filter(|seat| seat.member.is_some()) else { return close(s, |_| {}) };
+    if s.members.iter().any(|member| member.slot == Some(slot) && s.death(member) == Some(Death::DiskLost)) {
+        // Nothing to do with the launch spec: it is replaced.
+        return close(s, |_| {});
+    }
     let instance = s.instance(slot);
     let runs_new = instance.is_some_and(|i| i.phase == Phase::Running && i.launch == seat.launch);
     let answers = s.observation.status.get(&slot).and_then(|status| status.known());
@@ -46,10 +50,14 @@ pub(super) fn resolve_restart(s: &Situation<'_>) -> Verdict {
         return close(s, |_| {});
     }
     if may_go_back(s, from, &seat.launch) {
-        put_back(s, slot, from, Blame::TheLaunch)
-    } else {
-        Verdict::wait(Reason::NoWayBack { slot, version: seat.launch.version().clone() })
+        return put_back(s, slot, from, Blame::TheLaunch);
     }
+    let edited = s.desired.template != seat.launch.template || s.desired.size.is_zero();
+    if edited || s.members.iter().any(|member| s.death(member).is_some()) {
+        // It stays as it is; what is wanted now, or the replacement of the dead, must not wait for it.
+        return close(s, |_| {});
+    }
+    Verdict::wait(Reason::NoWayBack { slot, version: seat.launch.version().clone() })
 }
 
 fn restarting(slot: Slot, launch: &LaunchSpec) -> Reason {
@@ -121,10 +129,9 @@ pub(super) fn resolve_leave(s: &Situation<'_>) -> Verdict {
     let target = s.target();
     let still_listed: BTreeMap<MemberId, Slot> =
         members.iter().filter(|(id, _)| s.member(**id).is_some()).map(|(&id, &slot)| (id, slot)).collect();
-    let wanted_again = |id: MemberId, slot: Slot| {
-        let alive = s.member(id).is_some_and(|member| s.death(member).is_none() && s.is_healthy(member));
-        alive && target.contains(&slot)
-    };
+    // A voter is dead by what this pass shows, not by what an earlier one did; a learner has to show that it is worth keeping.
+    let alive = |member: &Member<'_>| s.death(member).is_none() && (member.is_voter() || s.is_healthy(member));
+    let wanted_again = |id: MemberId, slot: Slot| s.member(id).is_some_and(alive) && target.contains(&slot);
     let stays = |id: MemberId, slot: Slot| wanted_again(id, slot) || !s.member(id).is_some_and(|m| may_leave(s, m));
     let next = still_listed
         .iter()
@@ -168,5 +175,127 @@ pub(super) fn vacate(s: &Situation<'_>, record: &mut Record, member: MemberId, s
         record.reserve(slot, s.launch_for_joiner());
     } else {
         record.slots.remove(&slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        observation::{Blocker, Marker, Phase},
+        plan::scenario::{Scenario, launch, size},
+        record::{Before, Mutation},
+        size::Size,
+        version::Minor,
+    };
+
+    /// Slot `slot` is to be restarted from 3.6.16 to 3.7.3 since so many seconds, and still runs 3.6.16.
+    fn restart(picture: &str, slot: u8, seconds: u64) -> Scenario {
+        Scenario::formed(picture).version("3.7.3").restarting(slot, "3.6.16", seconds)
+    }
+
+    /// The new instance of slot 1 of 3 has not served for so many seconds.
+    fn in_vain(seconds: u64) -> Scenario {
+        restart("VVV", 1, seconds).restarted_in_vain(1, Phase::Running)
+    }
+
+    /// The same, and the others came to a cluster version that slot 1 cannot go back below.
+    fn no_way_back() -> Scenario {
+        in_vain(60).with(|s| s.status_mut(0).cluster_version = Some(Minor::new(3, 7)))
+    }
+
+    #[rstest]
+    #[case::stops_the_old_instance(restart("VVV", 1, 0), "stop instance i1 in slot 1")]
+    #[case::moves_leadership_away_first(restart("VVV", 0, 0), "move leadership to member a1")]
+    #[case::stops_a_leader_that_is_alone(restart("V", 0, 0), "stop instance i0 in slot 0")]
+    #[case::stops_a_learner_without_further_ado(restart("VL", 1, 0), "stop instance i1 in slot 1")]
+    #[case::is_given_up_when_another_voter_fell_sick(restart("VVx", 1, 0), "seat 1 for 3.6.16; close")]
+    #[case::waits_for_the_list_while_the_member_serves(restart("VVV", 1, 0).no_roster(), "wait: slot 1 restarts with etcd")]
+    #[case::waits_for_a_leader_while_the_member_serves(restart("Vxx", 0, 0), "wait: no leader that a quorum agrees on")]
+    #[case::restarts_a_member_that_serves_nothing_even_without_the_list(
+        restart("VVv", 2, 0).no_roster(), "stop instance i2 in slot 2"
+    )]
+    #[case::waits_while_the_old_instance_stops(restart("VVV", 1, 0).phase(1, Phase::Stopping), "wait: slot 1 restarts with etcd 3.7.3")]
+    #[case::gives_the_new_instance_time(in_vain(59), "wait: slot 1 restarts with etcd 3.7.3")]
+    #[case::takes_back_what_does_not_serve_in_time(in_vain(60), "seat 1 for 3.6.16; close; reject 3.7.3")]
+    #[case::is_taken_back_by_an_edit_at_once(in_vain(1).version("3.6.16"), "seat 1 for 3.6.16; close")]
+    #[case::is_not_taken_back_by_an_edit_to_a_third_version(in_vain(1).version("3.7.4"), "wait: slot 1 restarts with etcd 3.7.3")]
+    #[case::is_not_judged_without_a_quorum(in_vain(60).peers_served(1, None), "close")]
+    #[case::has_no_way_back_below_the_cluster_version(no_way_back(), "wait: the cluster version has moved on")]
+    #[case::an_edit_cannot_take_back_what_has_no_way_back(no_way_back().version("3.6.16"), "close")]
+    #[case::another_version_is_the_way_out_of_no_way_back(no_way_back().version("3.7.4"), "close")]
+    #[case::no_way_back_does_not_keep_the_cluster_awake(no_way_back().size(Size::ZERO), "close")]
+    fn a_restart(#[case] scenario: Scenario, #[case] next: &str) {
+        scenario.expect(next);
+    }
+
+    #[test]
+    fn a_restart_is_done_when_the_member_serves_with_the_new_launch_spec() {
+        restart("VVV", 1, 0).with(|s| s.instance_mut(1).launch = launch("3.7.3")).expect("close");
+    }
+
+    #[test]
+    fn a_patch_can_always_be_taken_back() {
+        let patch = Scenario::formed("VVV").restarting(1, "3.6.1", 60).restarted_in_vain(1, Phase::Running);
+        patch.expect("seat 1 for 3.6.1; close; reject 3.6.16");
+    }
+
+    #[test]
+    fn a_member_that_was_sick_before_says_nothing_about_the_launch_spec() {
+        let sick = in_vain(60).with(|s| {
+            let from = launch("3.6.16");
+            s.record_mut().open = Some(Mutation::Restart { slot: crate::id::Slot(1), from, before: Before::Sick });
+        });
+        sick.expect("close");
+    }
+
+    #[test]
+    fn a_member_that_loses_its_disk_in_its_restart_is_replaced_and_the_launch_spec_not_blamed() {
+        let wiped = in_vain(1).phase(1, Phase::AtGate).marker(1, Marker::Empty);
+        wiped.expect("close").advance().expect("open leave of 1");
+    }
+
+    #[test]
+    fn a_restart_of_a_seat_that_was_given_up_is_over() {
+        in_vain(60)
+            .with(|s| {
+                s.record_mut().slots.remove(&crate::id::Slot(1));
+            })
+            .expect("hold the layout of slots [0, 2]")
+            .advance()
+            .expect("close");
+        in_vain(60).with(|s| s.seat_mut(1).member = None).expect("close");
+    }
+
+    /// Slots 1 and 2 of 3 are leaving.
+    fn leave() -> Scenario {
+        Scenario::formed("VVV").size(Size::ALL[1]).leaving(&[1, 2])
+    }
+
+    #[rstest]
+    #[case::takes_one_after_the_other(leave(), "remove member a1")]
+    #[case::goes_on_without_a_pause(leave().unlisted(1), "remove member a2")]
+    #[case::ends_when_all_are_gone(leave().unlisted(1).unlisted(2), "drop seat 1; drop seat 2; close")]
+    #[case::lets_the_leader_go_last(leave().leader(1), "remove member a2")]
+    #[case::moves_leadership_to_one_that_stays(leave().leader(1).unlisted(2), "move leadership to member a0")]
+    #[case::keeps_who_is_wanted_again(
+        leave().unlisted(1).size(Size::ALL[2]), "reserve seat 1 for 3.6.16; close"
+    )]
+    #[case::takes_learners_first(Scenario::formed("VVL").size(Size::ALL[1]).leaving(&[1, 2]), "remove member a2")]
+    #[case::takes_the_dead_first(Scenario::formed("VVVVD").size(size(3)).leaving(&[3, 4]), "remove member a4")]
+    #[case::removes_nobody_alive_while_another_is_sick(Scenario::formed("VVxVV").size(size(3)).leaving(&[3, 4]), "close")]
+    #[case::removes_the_dead_while_another_is_sick(Scenario::formed("VVxVD").leaving(&[4]), "remove member a4")]
+    #[case::keeps_a_dead_member_that_came_back(Scenario::formed("VVV").leaving(&[2]), "close")]
+    #[case::keeps_a_silent_member_that_nothing_says_is_dead_any_more(Scenario::formed("VVv").linked(2).leaving(&[2]), "close")]
+    #[case::takes_a_learner_out_while_a_voter_is_sick(Scenario::formed("VVxu").leaving(&[3]), "remove member a3")]
+    fn a_removal(#[case] scenario: Scenario, #[case] next: &str) {
+        scenario.expect(next);
+    }
+
+    #[test]
+    fn a_crash_loop_is_taken_back_too() {
+        let looping = restart("VVV", 1, 60).restarted_in_vain(1, Phase::Exited(Blocker("exit code 1".to_owned())));
+        looping.expect("seat 1 for 3.6.16; close; reject 3.7.3");
     }
 }

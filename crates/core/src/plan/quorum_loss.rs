@@ -52,3 +52,88 @@ fn lost(s: &Situation<'_>) -> Option<Reason> {
     let missing: Vec<Slot> = seats().filter(|slot| !runs(slot)).collect();
     (up < needed).then_some(Reason::QuorumLost { up, voters, needed, missing })
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        id::ClusterId,
+        observation::{Probe, Role, RosterMember},
+        plan::{
+            Wake,
+            scenario::{Scenario, acts, member},
+        },
+        size::Size,
+        step::EtcdStep,
+    };
+
+    /// One dead member, so that something below would act.
+    fn dead() -> Scenario {
+        Scenario::formed("VVD")
+    }
+
+    fn list_of(cluster: u64) -> impl FnOnce(&mut Scenario) {
+        move |s| {
+            if let Probe::Known { value, .. } = &mut s.seen.roster {
+                value.cluster = ClusterId(cluster);
+            }
+        }
+    }
+
+    #[rstest]
+    #[case::without_a_member_list(dead().no_roster(), "the member list cannot be read: deadline exceeded; membership stays as it is")]
+    #[case::without_a_quorum(
+        Scenario::formed("VxD").no_roster(),
+        "quorum lost: 1 of 3 voters are up and 2 are needed; nothing is removed or wiped. Bring a member with its disk back (missing: \
+         slots 1, 2)"
+    )]
+    #[case::when_processes_run_and_do_not_answer(Scenario::formed("Vvv").no_roster(), "quorum lost: 1 of 3 voters are up")]
+    #[case::when_another_cluster_answers(
+        dead().with(list_of(0xbad)), "the members that answer belong to cluster bad, the record names c0ffee"
+    )]
+    #[case::while_a_calls_outcome_is_unknown(
+        dead().unsettled(EtcdStep::Remove(member(1))),
+        "a call to remove member a1 was given up without an answer: looking again"
+    )]
+    #[case::without_a_leader(Scenario::formed("VxD"), "no leader that a quorum agrees on")]
+    #[case::when_a_quorum_names_two_leaders(
+        Scenario::formed("VVD").with(|s| s.status_mut(1).leader = Some(member(1))), "no leader that a quorum agrees on"
+    )]
+    #[case::when_a_quorum_names_one_leader_in_two_terms(
+        Scenario::formed("VVD").with(|s| s.status_mut(1).term = 1), "no leader that a quorum agrees on"
+    )]
+    #[case::when_somebody_else_added_a_member(
+        dead().with(|s| {
+            let row = RosterMember {
+                id: member(77),
+                name: String::new(),
+                peer_urls: vec!["http://10.0.0.9:2380".to_owned()],
+                role: Role::Learner,
+            };
+            if let Probe::Known { value, .. } = &mut s.seen.roster {
+                value.members.push(row);
+            }
+        }),
+        "member ed is not in the record and was not added by us"
+    )]
+    fn nothing_changes(#[case] scenario: Scenario, #[case] reason: &str) {
+        scenario.expect(&format!("wait: {reason}"));
+    }
+
+    #[test]
+    fn a_cluster_without_quorum_is_looked_at_again_soon() {
+        assert_eq!(Scenario::formed("Vxx").no_roster().plan().next, Wake::Soon);
+    }
+
+    #[test]
+    fn a_sleeping_cluster_needs_no_list() {
+        Scenario::formed("VVD").size(Size::ZERO).asleep().expect("wait: hibernating: all disks are kept");
+    }
+
+    #[test]
+    fn a_healthy_cluster_has_nothing_to_wait_for() {
+        let plan = Scenario::formed("VVV").plan();
+        assert_eq!((acts(&plan), plan.reasons.len(), plan.next), (None, 0, Wake::OnChange));
+    }
+}

@@ -46,7 +46,7 @@ pub(super) fn shrink(s: &Situation<'_>) -> Verdict {
     let first = leaving.keys().filter_map(|&id| s.member(id)).find(|member| mutation::may_leave(s, member));
     match (first, s.sick_voter(None)) {
         (Some(_), _) => open(s, leaving),
-        (None, Some(sick)) => Verdict::wait(Reason::RollBlocked { member: sick.id() }),
+        (None, Some(sick)) => Verdict::Idle(s.sickness(sick).into_iter().collect()),
         (None, None) => Verdict::DONE,
     }
 }
@@ -55,4 +55,63 @@ fn open(s: &Situation<'_>, members: BTreeMap<MemberId, Slot>) -> Verdict {
     let mut record = s.record.clone();
     record.open = Some(Mutation::Leave { members });
     Verdict::Act(Step::Record(Box::new(record)))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        permit::ClusterState,
+        plan::scenario::{Scenario, size},
+        size::Size,
+    };
+
+    fn shrink(picture: &str, to: u64) -> Scenario {
+        Scenario::formed(picture).size(size(to))
+    }
+
+    #[rstest]
+    #[case::the_top_slots_leave_together(shrink("VVVVVVV", 1), "open leave of 1, 2, 3, 4, 5, 6")]
+    #[case::also_when_the_leader_is_among_them(shrink("VVV", 1).leader(2), "open leave of 1, 2")]
+    #[case::learners_first(shrink("VVVLL", 1), "open leave of 3, 4")]
+    #[case::not_before_everybody_who_stays_is_there(shrink("lVV", 1), "wait: learner a0 is 9999 entries behind")]
+    #[case::not_while_one_who_stays_is_sick(
+        shrink("xVV", 1),
+        "wait: waiting for slot 0 to have a healthy voter before others leave"
+    )]
+    #[case::a_sick_one_that_leaves_may_go(shrink("VVVVx", 3), "open leave of 3, 4")]
+    #[case::two_sick_ones_that_leave_wait(
+        shrink("VVVVVxx", 5),
+        "wait: voter a5 in slot 5 does not answer: deadline exceeded"
+    )]
+    #[case::not_while_a_joiner_starts(
+        shrink("VVVu", 1).permitted(3, 100, ClusterState::Existing), "wait: waiting for slot 3 to serve its peer URL"
+    )]
+    fn under_prefix(#[case] scenario: Scenario, #[case] next: &str) {
+        scenario.expect(next);
+    }
+
+    #[rstest]
+    #[case::the_leader_stays(shrink("VVVVVVV", 1).leader(4), "open leave of 0, 1, 2, 3, 5, 6")]
+    #[case::the_healthy_stay(shrink("xVV", 1).leader(2), "open leave of 0, 1")]
+    #[case::voters_stay_before_learners(shrink("LVV", 1), "open leave of 0")]
+    #[case::the_dead_leave_first(shrink("VDVVV", 3), "open leave of 1")]
+    fn under_any(#[case] scenario: Scenario, #[case] next: &str) {
+        scenario.slots_any().expect(next);
+    }
+
+    #[test]
+    fn seven_to_one_under_prefix_moves_leadership_once_at_the_end() {
+        let mut scenario = shrink("VVVVVVV", 1).leader(4).advance();
+        for slot in [1, 2, 3, 5, 6] {
+            scenario = scenario.expect(&format!("remove member a{slot}")).unlisted(slot);
+        }
+        scenario.expect("move leadership to member a0").leader(0).expect("remove member a4");
+    }
+
+    #[test]
+    fn nobody_leaves_a_cluster_that_is_to_sleep() {
+        Scenario::formed("VVV").size(Size::ZERO).expect("hold the layout of slots []");
+    }
 }

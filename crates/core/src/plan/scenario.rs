@@ -35,9 +35,12 @@ use crate::{
     version::{EtcdVersion, Minor},
 };
 
-pub(super) const CLUSTER: ClusterId = ClusterId(0xc0ffee);
+pub(super) const CLUSTER: ClusterId = ClusterId(0x00c0_ffee);
 pub(super) const NOW: Mono = Mono(Duration::from_secs(1000));
 const COMMITTED: u64 = 10_000;
+
+mod forming;
+mod words;
 
 /// A situation to be planned for.
 #[derive(Clone, Debug)]
@@ -94,7 +97,12 @@ fn known<T>(value: T) -> Probe<T> {
 }
 
 fn silent<T>(seconds: u64) -> Probe<T> {
-    Probe::Unknown { why: Blocker("deadline exceeded".to_owned()), since: Mono(NOW.0 - Duration::from_secs(seconds)) }
+    Probe::Unknown { why: Blocker("deadline exceeded".to_owned()), since: ago(seconds * 1000) }
+}
+
+/// The instant this many milliseconds before now.
+pub(super) fn ago(millis: u64) -> Mono {
+    Mono(NOW.0.saturating_sub(Duration::from_millis(millis)))
 }
 
 fn address(slot: u8) -> Address {
@@ -144,7 +152,7 @@ impl Scenario {
         for (kind, slot) in picture.chars().zip(0..).filter(|(kind, _)| *kind != '.') {
             scenario.place(kind, slot, leader, &mut roster);
         }
-        let active = scenario.seen.status.iter().filter_map(|(_, status)| status.known()).map(|status| status.member);
+        let active = scenario.seen.status.values().filter_map(Probe::known).map(|status| status.member);
         if let Some(leader) = leader {
             scenario.seen.links = known(PeerLinks { leader, active: active.collect() });
             scenario.seen.roster = known(roster);
@@ -257,6 +265,21 @@ impl Scenario {
         self.with(|s| s.desired.size = size)
     }
 
+    /// As it was adopted, or born on 3.5: one learner at a time for ever.
+    pub(super) fn serial(self) -> Self {
+        self.with(|s| {
+            s.record_mut().max_learners = 1;
+            for slot in s.record().slots.keys().map(|slot| slot.0).collect::<Vec<_>>() {
+                s.seat_mut(slot).launch.max_learners = 1;
+                let view = s.view_mut(slot);
+                view.declared.as_mut().unwrap().max_learners = 1;
+                if let Probe::Known { value: Some(instance), .. } = &mut view.instance {
+                    instance.launch.max_learners = 1;
+                }
+            }
+        })
+    }
+
     pub(super) fn slots_any(self) -> Self {
         self.with(|s| s.seen.slots = SlotPolicy::Any)
     }
@@ -290,7 +313,7 @@ impl Scenario {
             let wanted = LaunchSpec { template: s.desired.template.clone(), max_learners: MAX_LEARNERS };
             s.seat_mut(slot).launch = wanted.clone();
             s.view_mut(slot).declared = Some(wanted);
-            s.seen.open_since = Some(Mono(NOW.0 - Duration::from_secs(seconds)));
+            s.seen.open_since = Some(ago(seconds * 1000));
         })
     }
 
@@ -367,7 +390,7 @@ impl Scenario {
                 initial_cluster: Vec::new(),
                 state,
             };
-            let since = Mono(NOW.0 - Duration::from_millis(millis));
+            let since = ago(millis);
             s.view_mut(slot).permit = Some(PermitView { permit, since });
         })
     }
