@@ -34,6 +34,7 @@ struct Inquiry<T> {
     number: u64,
     running: Option<AbortHandle>,
     asked: Mono,
+    put: Instant,
     /// When the first question after the last answer was put.
     unanswered_since: Option<Mono>,
     standing: Standing,
@@ -47,7 +48,7 @@ enum Standing {
     Newcomer,
     /// Answered the last time.
     Prompt,
-    /// Kept a pass waiting in vain, and has not answered since: not waited for.
+    /// Kept a pass waiting in vain, and has not answered quickly since: not waited for.
     Slow,
 }
 
@@ -60,7 +61,14 @@ pub(crate) struct Patience {
     pub(crate) newcomer: Instant,
 }
 
+/// How quickly somebody answers who is worth waiting for again.
+const QUICK: Duration = Duration::from_millis(100);
+
 impl Standing {
+    fn after_answer_in(self, took: Duration) -> Self {
+        if self == Self::Slow && took > QUICK { Self::Slow } else { Self::Prompt }
+    }
+
     fn deadline(self, patience: Patience) -> Option<Instant> {
         match self {
             Self::Newcomer => Some(patience.newcomer),
@@ -98,6 +106,7 @@ where
             number: 0,
             running: None,
             asked: now,
+            put: Instant::now(),
             unanswered_since: None,
             standing: Standing::Newcomer,
             last: None,
@@ -109,6 +118,7 @@ where
         let (key, number) = (key.clone(), self.asked);
         inquiry.number = number;
         inquiry.asked = now;
+        inquiry.put = Instant::now();
         inquiry.unanswered_since.get_or_insert(now);
         inquiry.running = Some(self.tasks.spawn(async move { Answered { key, number, result: question.await } }));
     }
@@ -164,7 +174,7 @@ where
         match result {
             Ok(value) => {
                 inquiry.unanswered_since = None;
-                inquiry.standing = Standing::Prompt;
+                inquiry.standing = inquiry.standing.after_answer_in(inquiry.put.elapsed());
                 inquiry.last = Some(Ok((inquiry.asked, value)));
             }
             Err(why) => inquiry.last = Some(Err(why)),
@@ -263,6 +273,33 @@ mod tests {
         let mut questions = Questions::new();
         assert_eq!(pass(&mut questions, 0).await, MOMENT);
         assert_eq!(pass(&mut questions, 50).await, Duration::from_millis(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn somebody_who_always_answers_late_is_heard_and_not_waited_for() {
+        let late = || async {
+            sleep(Duration::from_millis(400)).await;
+            Ok(7)
+        };
+        let mut questions = Questions::new();
+        questions.ask(&"a", mono(0), answers(7));
+        questions.settle(patience()).await;
+        questions.ask(&"a", mono(1000), late());
+        questions.settle(patience()).await;
+        for at in [2000, 3000, 4000] {
+            questions.late().await;
+            questions.ask(&"a", mono(at), late());
+            let begun = Instant::now();
+            questions.settle(patience()).await;
+            assert_eq!(begun.elapsed(), Duration::ZERO);
+            assert_eq!(questions.by_key["a"].last, Some(Ok((mono(at - 1000), 7))));
+        }
+        questions.late().await;
+        questions.ask(&"a", mono(5000), answers(8));
+        questions.late().await;
+        questions.ask(&"a", mono(6000), answers(9));
+        questions.settle(patience()).await;
+        assert_eq!(questions.probe(&"a", mono(6001), FRESH).known(), Some(&9), "quick again, waited for again");
     }
 
     #[tokio::test(start_paused = true)]
