@@ -166,17 +166,19 @@ async fn no_quorum(minor: Minor) -> Table {
     let patient = client.deadline(Duration::from_secs(15));
     let timed_out = |error: &Error| matches!(error, Error::TimedOut { .. });
     let leaderless = client.require_leader();
-    let last = async {
-        until("the leader steps down", async || match leaderless.put(Put::new("k", "v")).await.unwrap_err() {
-            error @ Error::NoLeader => Ok(error),
-            other => Err(other.to_string()),
-        })
-        .await
+    let leader_is_gone = async {
+        let last =
+            until("the leader steps down", async || match leaderless.put(Put::new("k", "v")).await.unwrap_err() {
+                error @ Error::NoLeader => Ok(error),
+                other => Err(other.to_string()),
+            })
+            .await;
+        (last, patient.put(Put::new("k", "v")).await)
     };
-    let (early, last) = tokio::join!(patient.put(Put::new("k", "v")), last);
+    let (early, (last, late)) = tokio::join!(patient.put(Put::new("k", "v")), leader_is_gone);
     table.row_like(early, "TimedOut with a leader", Unknown, timed_out);
     table.row(Err::<(), _>(last), &Error::NoLeader, Unknown);
-    table.row_like(patient.put(Put::new("k", "v")).await, "TimedOut without one", Unknown, timed_out);
+    table.row_like(late, "TimedOut without one", Unknown, timed_out);
 
     // A read that waits for a leader and lives to see one. It is on its way before the others thaw, and an election takes a second.
     let thaw = async {

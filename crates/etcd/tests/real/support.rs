@@ -13,7 +13,7 @@ use std::{
 
 use etcdop_etcd::{Added, Client, Endpoint, Error, Http, MemberId, Options};
 use futures::{FutureExt, future::join_all};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 /// A minor version of etcd.
@@ -138,9 +138,10 @@ impl Member {
         Pid::from_child(child)
     }
 
-    /// SIGSTOP: it keeps its connections and answers nobody.
+    /// SIGSTOP, and waits until every thread of it has stopped. It keeps its connections and answers nobody.
     pub(crate) fn freeze(&self) {
         kill_process(self.pid(), Signal::STOP).expect("it can be frozen");
+        waitid(WaitId::Pid(self.pid()), WaitIdOptions::STOPPED).expect("it is our child");
     }
 
     /// SIGCONT.
