@@ -165,6 +165,17 @@ async fn history_is_dropped_and_space_given_back() {
 }
 
 #[tokio::test]
+async fn padding_makes_the_log_longer_and_changes_no_key() {
+    let mut scene = Scene::new("3.6", 1).await;
+    let (client, at) = (scene.members[0].client(), scene.leader().await);
+    let before = client.status().await.unwrap();
+    assert_eq!(scene.take(EtcdStep::PadLog { at, entries: 300 }).await, Attempt::done());
+    let after = client.status().await.unwrap();
+    assert!(after.value.raft_applied_index >= before.value.raft_applied_index + 300, "{after:?}");
+    assert_eq!(after.header.revision, before.header.revision);
+}
+
+#[tokio::test]
 async fn an_alarm_that_is_not_raised_is_disarmed_already() {
     let mut scene = Scene::new("3.6", 1).await;
     let alarm = Alarm { member: scene.leader().await, kind: AlarmKind::NoSpace };
