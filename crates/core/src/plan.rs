@@ -22,6 +22,7 @@ mod birth;
 mod defragmentation;
 mod joining;
 mod layout;
+mod log_age;
 mod mutation;
 mod promotion;
 mod quorum_loss;

@@ -90,6 +90,9 @@ pub struct Record {
     pub max_learners: u8,
     /// The last generation given to a seat.
     pub generation: Generation,
+    /// The raft index from which on etcd 3.7 can read the log: 0 when no member ever ran 3.5, unknown until it matters.
+    #[serde(default)]
+    pub readable_from: Option<u64>,
     /// Who holds which slot.
     pub slots: BTreeMap<Slot, Seat>,
     /// The mutation in flight.
@@ -107,6 +110,7 @@ impl Record {
             birth: Birth::Unborn,
             max_learners: 1,
             generation: Generation(0),
+            readable_from: None,
             slots: BTreeMap::new(),
             open: None,
             rejected: None,

@@ -64,6 +64,13 @@ pub enum EtcdStep {
     Disarm(Alarm),
     /// Enter or leave downgrade mode.
     Downgrade(DowngradeOp),
+    /// Make the log longer by entries that change nothing, until every member has saved a raft snapshot.
+    PadLog {
+        /// Through whom.
+        at: MemberId,
+        /// How many.
+        entries: u64,
+    },
     /// Save and verify a snapshot before a roll to this minor.
     Snapshot {
         /// From whom.
@@ -130,6 +137,7 @@ impl fmt::Display for EtcdStep {
             Self::Disarm(alarm) => write!(f, "disarm the {:?} alarm of member {}", alarm.kind, alarm.member),
             Self::Downgrade(DowngradeOp::Enable(minor)) => write!(f, "enable the downgrade to {minor}"),
             Self::Downgrade(DowngradeOp::Cancel) => f.write_str("cancel the downgrade"),
+            Self::PadLog { at, entries } => write!(f, "write {entries} empty entries to the log of member {at}"),
             Self::Snapshot { from, before } => write!(f, "save a snapshot of member {from} before going to {before}"),
         }
     }

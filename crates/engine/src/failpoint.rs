@@ -106,5 +106,6 @@ mod armed {
     }
 }
 
-#[cfg(all(test, feature = "failpoints"))]
+#[cfg(feature = "failpoints")]
+#[cfg(test)]
 mod tests;

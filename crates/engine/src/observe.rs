@@ -314,6 +314,7 @@ fn shows(roster: &Roster, step: &EtcdStep) -> bool {
         | EtcdStep::Defragment(_)
         | EtcdStep::Disarm(_)
         | EtcdStep::Downgrade(_)
+        | EtcdStep::PadLog { .. }
         | EtcdStep::Snapshot { .. } => true,
     }
 }

@@ -3,10 +3,13 @@
 use std::{collections::BTreeSet, fs, io};
 
 use etcdop_core::{id::Slot, record::Record};
+use etcdop_guard::{Epoch, Seat};
 
 use crate::{convert, directory::ClusterDir, state_file::StateError};
 
-/// Brings every seat file up to date and says which slots got another one.
+/// Brings every seat file up to date and says which slots another member is to live in, or none.
+///
+/// A later epoch is no reason to try again at once what was refused or ended: a member that ends at every start raises it each time.
 pub(crate) fn render(dir: &ClusterDir, record: &Record) -> Result<BTreeSet<Slot>, StateError> {
     let members = dir.slots().map_err(StateError::unreadable(dir.path()))?;
     let slots: BTreeSet<Slot> = members.iter().map(|slot| slot.slot).chain(record.slots.keys().copied()).collect();
@@ -16,7 +19,8 @@ pub(crate) fn render(dir: &ClusterDir, record: &Record) -> Result<BTreeSet<Slot>
         let path = files.seat();
         let wanted = record.slots.get(&slot).and_then(|seat| convert::seat(record, seat)).map(|seat| seat.render());
         // One that cannot be read is replaced like any other.
-        if etcdop_guard::read_text(&path).ok().flatten() == wanted {
+        let before = etcdop_guard::read_text(&path).ok().flatten();
+        if before == wanted {
             continue;
         }
         let done = match &wanted {
@@ -28,7 +32,15 @@ pub(crate) fn render(dir: &ClusterDir, record: &Record) -> Result<BTreeSet<Slot>
             },
         };
         done.map_err(StateError::unwritable(&path))?;
-        changed.insert(slot);
+        if occupant(before.as_deref()) != occupant(wanted.as_deref()) {
+            changed.insert(slot);
+        }
     }
     Ok(changed)
+}
+
+/// Whom a seat is for; none where there is no seat or none that can be read.
+fn occupant(text: Option<&str>) -> Option<Seat> {
+    let seat = Seat::parse(text?).ok()?;
+    Some(Seat { epoch: Epoch(0), ..seat })
 }

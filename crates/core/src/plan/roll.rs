@@ -2,7 +2,7 @@
 //! first, the leader last (reliability.md, H46). The record keeps what the member ran before, so that a launch spec that does not
 //! serve is taken back (DESIGN §6).
 
-use super::Verdict;
+use super::{Verdict, log_age};
 use crate::{
     id::MemberId,
     launch::LaunchSpec,
@@ -21,13 +21,16 @@ pub(super) fn roll(s: &Situation<'_>) -> Verdict {
     let wanted = s.wanted_launch();
     let behind: Vec<&Member<'_>> = s.members.iter().filter(|member| is_behind(member, &wanted)).collect();
     if behind.is_empty() {
-        return leave_downgrade_mode(s, &wanted);
+        return if s.record.rejected.is_some() { forget(s) } else { leave_downgrade_mode(s, &wanted) };
     }
     if let Err(error) = wanted.template.options.check(wanted.version()) {
         return Verdict::wait(Reason::BadOption(error));
     }
     if s.record.rejected.as_ref() == Some(&wanted.template) {
         return Verdict::wait(Reason::StillRejected { version: wanted.version().clone() });
+    }
+    if let Some(slot) = s.permit_in_use() {
+        return Verdict::wait(Reason::PermitHolder { slot });
     }
     if let Some(verdict) = prepare(s, &wanted) {
         return verdict;
@@ -40,8 +43,19 @@ pub(super) fn roll(s: &Situation<'_>) -> Verdict {
     restart(s, next, wanted)
 }
 
-/// Whether it runs, or is to run, something else. That it does not run at all is not the roll's business.
+/// Something else was named and is there: what did not serve may be tried again when it is named again.
+fn forget(s: &Situation<'_>) -> Verdict {
+    let mut record = s.record.clone();
+    record.rejected = None;
+    Verdict::Act(Step::Record(Box::new(record)))
+}
+
+/// Whether it runs, or is to run, something else. That it does not run at all is not the roll's business, and a joiner comes up
+/// with what the voters run first.
 fn is_behind(member: &Member<'_>, wanted: &LaunchSpec) -> bool {
+    if member.is_learner() && !member.is_named() {
+        return false;
+    }
     let seat = member.seat.map(|seat| &seat.launch);
     let running = member.instance().map(|instance| &instance.launch);
     seat.into_iter().chain(running).any(|launch| launch != wanted)
@@ -61,6 +75,7 @@ fn restart(s: &Situation<'_>, member: &Member<'_>, wanted: LaunchSpec) -> Verdic
     let running = member.instance().filter(|_| before == Before::Serving).map(|instance| instance.launch.clone());
     let from = running.unwrap_or_else(|| seat.launch.clone());
     record.open = Some(Mutation::Restart { slot, from, before });
+    record.rejected = None;
     if let Some(seat) = record.slots.get_mut(&slot) {
         seat.launch = wanted;
     }
@@ -82,11 +97,15 @@ fn prepare(s: &Situation<'_>, wanted: &LaunchSpec) -> Option<Verdict> {
     let mode = s.members.iter().filter_map(|member| member.status).find_map(|status| status.downgrade);
     match path(cluster, &lowest, wanted.version()) {
         Path::Refused(error) => Some(Verdict::wait(Reason::VersionPath(error))),
-        Path::Downgrade => enter_downgrade_mode(s, to, mode.map(|mode| mode.target)),
+        Path::Downgrade => {
+            log_age::before_downgrade(s, to).or_else(|| enter_downgrade_mode(s, to, mode.map(|mode| mode.target)))
+        }
         Path::Roll if mode.is_some_and(|mode| mode.target < to) => {
             Some(Verdict::Act(Step::Etcd(EtcdStep::Downgrade(DowngradeOp::Cancel))))
         }
-        Path::Roll => save_snapshot(s, cluster, to),
+        // Downgrade mode brings the cluster version down before the storages.
+        Path::Roll if mode.is_some_and(|mode| mode.target == to) => storages_come_down(s, to),
+        Path::Roll => save_snapshot(s, cluster, to).or_else(|| log_age::before_roll(s, cluster, to)),
     }
 }
 
@@ -102,12 +121,16 @@ fn save_snapshot(s: &Situation<'_>, cluster: Minor, to: Minor) -> Option<Verdict
     Some(Verdict::Act(Step::Etcd(EtcdStep::Snapshot { from, before: to })))
 }
 
-/// Members may be restarted with the lower minor once every storage has come down to it (F35).
 fn enter_downgrade_mode(s: &Situation<'_>, to: Minor, on: Option<Minor>) -> Option<Verdict> {
     if on != Some(to) {
         let op = if on.is_some() { DowngradeOp::Cancel } else { DowngradeOp::Enable(to) };
         return Some(Verdict::Act(Step::Etcd(EtcdStep::Downgrade(op))));
     }
+    storages_come_down(s, to)
+}
+
+/// Members may be restarted with the lower minor once every storage has come down to it (F35).
+fn storages_come_down(s: &Situation<'_>, to: Minor) -> Option<Verdict> {
     let down = |storage: &EtcdVersion| storage.minor() <= to;
     let ready = s.members.iter().all(|member| match member.status {
         Some(status) => status.version.minor() <= to || status.storage.as_ref().is_some_and(down),
@@ -124,5 +147,196 @@ fn leave_downgrade_mode(s: &Situation<'_>, wanted: &LaunchSpec) -> Verdict {
             Verdict::Act(Step::Etcd(EtcdStep::Downgrade(DowngradeOp::Cancel)))
         }
         _ => Verdict::DONE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        observation::{DowngradeMode, Safeguard},
+        permit::ClusterState,
+        plan::{
+            Wake,
+            scenario::{Scenario, commits, launch, template},
+        },
+        record::{Before, Mutation},
+        version::{EtcdVersion, Minor},
+    };
+
+    /// To another patch: needs no snapshot.
+    fn patch(picture: &str) -> Scenario {
+        Scenario::formed(picture).version("3.6.17")
+    }
+
+    fn to(version: &str, picture: &str) -> Scenario {
+        Scenario::formed(picture).version(version)
+    }
+
+    fn saved(scenario: Scenario) -> Scenario {
+        scenario.with(|s| {
+            let incarnation = s.record().incarnation.clone();
+            s.seen.safeguards.push(Safeguard { before: s.desired.template.version.minor(), incarnation });
+        })
+    }
+
+    #[rstest]
+    #[case::the_lowest_follower(patch("VVV"), "open restart of 1; seat 1 for 3.6.17")]
+    #[case::then_the_next(patch("VVV").running("3.6.17", &[1]), "open restart of 2")]
+    #[case::the_leader_last(patch("VVV").running("3.6.17", &[1, 2]), "open restart of 0")]
+    #[case::who_is_sick_anyway_first(patch("VVx"), "open restart of 2")]
+    #[case::nobody_healthy_while_another_is_sick(patch("VVx").running("3.6.17", &[2]), "wait: no restart while voter a2 does not answer")]
+    #[case::no_learner_while_a_voter_is_sick(patch("VVxLL").running("3.6.17", &[0, 1, 2]), "wait: no restart while voter a2 does not answer")]
+    #[case::no_joiner_before_it_published_itself(
+        patch("VVVu").running("3.6.17", &[0, 1, 2]), "permit the first start in slots [3]"
+    )]
+    #[case::nobody_while_a_joiner_starts(
+        patch("VVVu").permitted(3, 100, ClusterState::Existing), "wait: waiting for slot 3 to serve its peer URL"
+    )]
+    fn restarts(#[case] scenario: Scenario, #[case] next: &str) {
+        let said = scenario.next();
+        assert!(
+            if next.starts_with("wait") {
+                scenario.expect(next);
+                true
+            } else {
+                said.contains(next.split(';').next().unwrap())
+            },
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_restart_notes_what_ran_before_and_how_it_was() {
+        let open = |scenario: Scenario| commits(&scenario.plan()).unwrap().open.unwrap();
+        let restart = |slot, before| Mutation::Restart { slot: crate::id::Slot(slot), from: launch("3.6.16"), before };
+        assert_eq!(open(patch("VVV")), restart(1, Before::Serving));
+        assert_eq!(open(patch("VVx")), restart(2, Before::Sick));
+    }
+
+    #[test]
+    fn changed_options_are_rolled_like_a_version() {
+        let options = Scenario::formed("VVV").with(|s| s.desired.template.options.snapshot_count = Some(5000));
+        assert!(options.next().contains("open restart of 1"), "{}", options.next());
+    }
+
+    #[test]
+    fn options_that_etcd_would_end_on_restart_nobody() {
+        let wrong = Scenario::formed("VVV").with(|s| s.desired.template.options.election_timeout = Some(1));
+        assert_eq!(wrong.plan().next, Wake::OnChange);
+        wrong.expect("wait: electionTimeout 1 ms is too short");
+    }
+
+    fn rejected() -> Scenario {
+        patch("VVV").with(|s| s.record_mut().rejected = Some(template("3.6.17")))
+    }
+
+    #[test]
+    fn what_did_not_serve_is_not_tried_again() {
+        rejected().expect("wait: etcd 3.6.17 with the options asked for was tried and did not serve in time");
+        assert_eq!(rejected().plan().next, Wake::OnChange);
+    }
+
+    #[test]
+    fn naming_something_else_forgets_what_did_not_serve() {
+        let forgotten = rejected().version("3.6.16").expect("forget what was rejected").advance();
+        assert!(forgotten.version("3.6.17").next().contains("open restart of 1"));
+        let other = rejected().version("3.6.18");
+        assert!(other.next().ends_with("forget what was rejected"), "{}", other.next());
+    }
+
+    #[rstest]
+    #[case::a_snapshot_of_a_follower_comes_first(
+        to("3.7.3", "VVV"),
+        "save a snapshot of member a1 before going to 3.7"
+    )]
+    #[case::of_the_leader_when_it_is_alone(to("3.7.3", "V"), "save a snapshot of member a0 before going to 3.7")]
+    #[case::a_jump_is_refused(to("3.7.3", "VVV").running("3.5.35", &[0, 1, 2]), "wait: etcd 3.5.35 cannot go to 3.7.3 in one step: set a version of 3.6 first")]
+    #[case::zombies_are_refused(to("3.6.16", "VVV").running("3.5.21", &[0, 1, 2]), "wait: set 3.5.32 or a later 3.5 first")]
+    #[case::a_jump_down_is_refused(to("3.5.35", "VVV").running("3.7.3", &[0, 1, 2]), "wait: set a version of 3.6 first")]
+    fn a_new_minor(#[case] scenario: Scenario, #[case] next: &str) {
+        scenario.expect(next);
+    }
+
+    #[test]
+    fn a_kept_snapshot_is_good_for_its_minor_and_incarnation_only() {
+        let kept = saved(to("3.7.3", "VVV"));
+        assert!(kept.next().contains("open restart of 1"), "{}", kept.next());
+        let of_another_life = kept.clone().with(|s| s.seen.safeguards[0].incarnation = s.record().incarnation.next());
+        of_another_life.expect("save a snapshot of member a1 before going to 3.7");
+        let of_another_minor = kept.with(|s| s.seen.safeguards[0].before = Minor::new(3, 6));
+        of_another_minor.expect("save a snapshot of member a1 before going to 3.7");
+    }
+
+    fn refused_path_is_at_rest(scenario: &Scenario) -> bool {
+        scenario.plan().next == Wake::OnChange
+    }
+
+    #[test]
+    fn a_refused_way_waits_for_the_user() {
+        assert!(refused_path_is_at_rest(&to("3.7.3", "VVV").running("3.5.35", &[0, 1, 2])));
+    }
+
+    /// From 3.6 to 3.5; that 3.7 cannot read the log after it is noted.
+    fn down() -> Scenario {
+        to("3.5.35", "VVV").with(|s| s.record_mut().readable_from = None)
+    }
+
+    /// All on 3.6 with a 3.6 storage, 3.5 wanted, and downgrade mode on for it.
+    fn downgrading(storage: &str) -> Scenario {
+        down().with(|s| {
+            for slot in 0..3 {
+                let status = s.status_mut(slot);
+                status.downgrade = Some(DowngradeMode { target: Minor::new(3, 5) });
+                status.storage = Some(storage.parse().unwrap());
+            }
+        })
+    }
+
+    fn cluster_version(minor: u64) -> impl Fn(&mut Scenario) {
+        move |s| (0..3).for_each(|slot| s.status_mut(slot).cluster_version = Some(Minor::new(3, minor)))
+    }
+
+    #[rstest]
+    #[case::is_enabled_first(down(), "enable the downgrade to 3.5")]
+    #[case::waits_for_every_storage(
+        downgrading("3.5.0").with(|s| s.status_mut(2).storage = Some(EtcdVersion::new(3, 6, 0))),
+        "wait: waiting for the storage of all members to come down to 3.5"
+    )]
+    #[case::waits_for_every_storage_also_when_the_cluster_version_came_down(
+        downgrading("3.6.0").with(cluster_version(5)), "wait: waiting for the storage of all members to come down to 3.5"
+    )]
+    #[case::waits_for_a_silent_member(
+        downgrading("3.5.0").silent_for(2, 1), "wait: waiting for the storage of all members to come down to 3.5"
+    )]
+    #[case::cancels_one_to_another_minor(
+        downgrading("3.5.0").with(|s| s.status_mut(1).downgrade = Some(DowngradeMode { target: Minor::new(3, 4) }))
+            .with(|s| s.status_mut(0).downgrade = None).with(|s| s.status_mut(2).downgrade = None),
+        "cancel the downgrade"
+    )]
+    #[case::is_cancelled_when_it_was_set_back(downgrading("3.6.0").version("3.6.16"), "cancel the downgrade")]
+    #[case::is_cancelled_before_members_go_up_again(
+        downgrading("3.5.0").version("3.6.16").running("3.5.35", &[1]).with(cluster_version(5)), "cancel the downgrade"
+    )]
+    fn a_downgrade(#[case] scenario: Scenario, #[case] next: &str) {
+        scenario.expect(next);
+    }
+
+    #[rstest]
+    #[case::while_the_cluster_version_is_high(6)]
+    #[case::when_the_cluster_version_came_down(5)]
+    fn a_downgrade_restarts_members_once_every_storage_is_down(#[case] minor: u64) {
+        let ready = downgrading("3.5.0").with(cluster_version(minor));
+        assert!(ready.next().contains("open restart of 1"), "{}", ready.next());
+        let next = ready.running("3.5.35", &[1]).with(|s| s.status_mut(1).storage = None).with(cluster_version(minor));
+        assert!(next.next().contains("open restart of 2"), "{}", next.next());
+    }
+
+    #[test]
+    fn a_roll_set_back_in_the_middle_heals_without_a_downgrade() {
+        // Two of three came to 3.6, the cluster version is still 3.5.
+        let back = to("3.5.35", "VVV").running("3.5.35", &[0]).with(cluster_version(5));
+        assert!(back.next().contains("open restart of 1"), "{}", back.next());
     }
 }

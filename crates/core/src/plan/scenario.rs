@@ -147,6 +147,7 @@ impl Scenario {
         let mut scenario = Self::unborn(if slots.is_multiple_of(2) { slots + 1 } else { slots });
         scenario.record_mut().birth = Birth::Formed(CLUSTER);
         scenario.record_mut().max_learners = MAX_LEARNERS;
+        scenario.record_mut().readable_from = Some(0);
         let leader = picture.chars().zip(0..).find(|(kind, _)| *kind == 'V').map(|(_, slot)| member(slot));
         let mut roster = Roster { cluster: CLUSTER, members: Vec::new() };
         for (kind, slot) in picture.chars().zip(0..).filter(|(kind, _)| *kind != '.') {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use etcdop_etcd::{Answer, Client, Http, Options, Status};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 use crate::platform::Dial;
@@ -90,9 +90,11 @@ impl Etcd {
         .await
     }
 
-    /// SIGSTOP: it keeps its connections and answers nobody.
+    /// SIGSTOP, and waits until all of it has stopped: it keeps its connections and answers nobody.
     pub(crate) fn freeze(&self) {
-        kill_process(Pid::from_child(self.process.as_ref().unwrap()), Signal::STOP).unwrap();
+        let pid = Pid::from_child(self.process.as_ref().unwrap());
+        kill_process(pid, Signal::STOP).unwrap();
+        waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED).unwrap();
     }
 
     /// SIGCONT.

@@ -49,7 +49,7 @@ pub(super) async fn defragment(routes: &Routes, member: MemberId, within: Durati
 }
 
 /// How many empty entries are on their way at once: enough for the log to write them in batches, few beside what users write.
-const PADDING_IN_FLIGHT: usize = 64;
+const PADDING_IN_FLIGHT: usize = 256;
 
 /// Makes the log longer by entries that change nothing: asking for the alarms is one (it goes through the log).
 pub(super) async fn pad_log(routes: &Routes, at: MemberId, entries: u64, deadline: Duration) -> Attempt {

@@ -1,6 +1,7 @@
 //! Observing real members, healthy and not.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     net::TcpListener,
     sync::Arc,
     time::{Duration, Instant},
@@ -96,7 +97,7 @@ async fn a_healthy_cluster_is_known_in_full(#[values("3.5", "3.6", "3.7")] minor
     let roster = seen.roster.known().expect("a list");
     assert_eq!(roster.members.len(), 3);
     assert!(roster.members.is_sorted());
-    assert_eq!(seen.alarms.known(), Some(&std::collections::BTreeSet::new()));
+    assert_eq!(seen.alarms.known(), Some(&BTreeSet::new()));
     assert!(seen.peer_ports.is_empty());
 }
 
@@ -253,7 +254,7 @@ async fn routes(member: &Etcd, mute: &Etcd, cluster: Option<ClusterId>) -> Route
     let mut silent = crate::double::running(member, "mute");
     silent.dial = mute.dial.clone();
     ground.slots.insert(Slot(1), silent);
-    let mut routes = Routes::new(cluster, &ground, &Default::default(), &mut Contacts::new(Tuning::default().etcd));
+    let mut routes = Routes::new(cluster, &ground, &BTreeMap::new(), &mut Contacts::new(Tuning::default().etcd));
     routes.in_turn.reverse();
     routes
 }

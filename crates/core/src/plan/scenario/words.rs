@@ -95,6 +95,10 @@ fn news(before: &Record, after: &Record) -> String {
         let rejected = after.rejected.as_ref().map(|template| format!("reject {}", template.version));
         news.push(rejected.unwrap_or_else(|| "forget what was rejected".to_owned()));
     }
+    if after.readable_from != before.readable_from && after.birth == before.birth {
+        let from = after.readable_from.map(|index| format!("3.7 reads the log from {index} on"));
+        news.push(from.unwrap_or_else(|| "3.7 cannot read the log".to_owned()));
+    }
     news.join("; ")
 }
 
