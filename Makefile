@@ -43,7 +43,7 @@ lint: ## check format, clippy, rustdoc, dependencies, scripts and ARCHITECTURE.m
 	hack/architecture-check
 
 bench: etcd ## measure every figure beside its floor (release build; takes minutes)
-	cargo build $(locked) --release --package etcdop-guard
+	cargo build $(locked) --release --package etcdop-guard --package etcdop-cli
 	cargo run $(locked) --release --package etcdop-bench
 
 etcd: ## fetch etcd, etcdctl and etcdutl of 3.5, 3.6 and 3.7 into target/etcd

@@ -1,0 +1,43 @@
+//! The planner alone.
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use etcdop_core::{plan::plan as decide, version::Minor};
+use etcdop_engine::publish::Published;
+
+use super::Workshop;
+use crate::failure::Failure;
+
+/// Calls for one figure: enough to see microseconds.
+const CALLS: u32 = 2_000;
+
+/// One decision over what a manager sees of `size` members, on the pass of the way there whose decision takes longest.
+pub(crate) async fn plan(shop: &Workshop, minor: Minor, size: u8) -> Result<Duration, Failure> {
+    let ours = shop.declare(minor, 1).await?;
+    ours.is_formed(1).await?;
+    let mut passes = ours.published.clone();
+    ours.set_size(size)?;
+    let mut seen: Vec<Published> = Vec::new();
+    let gather = async {
+        while passes.changed().await.is_ok() {
+            seen.push(passes.borrow_and_update().clone());
+        }
+    };
+    tokio::select! {
+        formed = ours.is_formed(size) => formed?,
+        () = gather => {}
+    }
+    seen.push(ours.published.borrow().clone());
+    Ok(seen.iter().map(one).max().unwrap_or_default())
+}
+
+fn one(pass: &Published) -> Duration {
+    let began = Instant::now();
+    for _ in 0..CALLS {
+        black_box(decide(black_box(&pass.desired), black_box(&pass.observation), pass.at));
+    }
+    began.elapsed() / CALLS
+}

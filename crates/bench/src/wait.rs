@@ -1,0 +1,124 @@
+//! When a step is over: etcd itself says so, asked the same way for the floor and for ours.
+
+use std::{collections::HashMap, future::Future, time::Duration};
+
+use etcdop_etcd::{Client, Consistency, Endpoint, Error, Http, Options, Role};
+use futures::{
+    FutureExt,
+    future::{join_all, select_ok, try_join},
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::failure::Failure;
+
+/// Between two looks. Small against every figure, and little work.
+const PACE: Duration = Duration::from_millis(5);
+/// For one look: a member that hangs is asked again.
+const LOOK: Duration = Duration::from_millis(250);
+/// For everything.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Looks until `look` gives something.
+pub(crate) async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return Ok(found);
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::NotInTime { what: what.to_owned(), after: PATIENCE });
+        }
+        sleep(PACE).await;
+    }
+}
+
+/// Does something until etcd does not refuse it any more: for refusals that pass by themselves.
+pub(crate) async fn accepted<T, F>(what: &'static str, mut call: impl FnMut() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let accepted = until(what, || {
+        let call = call();
+        async move {
+            match call.await {
+                Err(Error::UnhealthyCluster | Error::LearnerNotReady) => None,
+                outcome => Some(outcome),
+            }
+        }
+    });
+    accepted.await?.map_err(Failure::etcd(what))
+}
+
+/// Until the cluster that these members belong to has exactly `size` members, all of them vote, and each of them says that it is healthy.
+/// It does not matter whether all who are asked still belong to it.
+pub(crate) async fn healthy(asked: &[Endpoint], size: usize) -> Result<(), Failure> {
+    let options = Options { connect_timeout: LOOK, call_timeout: LOOK, ..Options::default() };
+    let clients: Vec<Client> = asked.iter().map(|endpoint| Client::new(endpoint.clone(), &options)).collect();
+    let mut probes: HashMap<Endpoint, Http> = HashMap::new();
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        let lists = clients.iter().map(|client| client.member_list(Consistency::Linearizable).boxed());
+        if let Ok((list, _)) = select_ok(lists).await
+            && list.value.len() == size
+            && list.value.iter().all(|member| member.role == Role::Voter && !member.client_urls.is_empty())
+        {
+            let urls = list.value.iter().filter_map(|member| member.client_urls.first());
+            let ports = urls.filter_map(|url| url.parse().ok()).map(|port: Endpoint| {
+                probes.entry(port).or_insert_with_key(|port| Http::new(port.clone(), &options)).clone()
+            });
+            let ports: Vec<Http> = ports.collect();
+            let healths = join_all(ports.iter().map(Http::health)).await;
+            if healths.len() == size && healths.into_iter().all(|health| health.is_ok_and(|health| health.passed)) {
+                return Ok(());
+            }
+        }
+        sleep(PACE).await;
+    }
+    Err(Failure::NotInTime { what: format!("{size} healthy voters"), after: PATIENCE })
+}
+
+/// The place of the leader among these members.
+pub(crate) async fn leader(endpoints: &[Endpoint]) -> Result<usize, Failure> {
+    let options = Options { call_timeout: LOOK, ..Options::default() };
+    let clients: Vec<Client> = endpoints.iter().map(|endpoint| Client::new(endpoint.clone(), &options)).collect();
+    until("a leader", || async {
+        let answers = join_all(clients.iter().map(Client::status)).await;
+        answers
+            .iter()
+            .position(|answer| answer.as_ref().is_ok_and(|answer| answer.value.leader == Some(answer.header.member_id)))
+    })
+    .await
+}
+
+/// Lets a cluster of several members stand: for its first five seconds etcd takes no new member.
+pub(crate) async fn settle(size: usize) {
+    if size > 1 {
+        sleep(Duration::from_millis(5_300)).await;
+    }
+}
+
+/// Until a member serves its peers.
+pub(crate) async fn serves_peers(peer: Http) -> Result<(), Failure> {
+    let peer = peer.deadline(Duration::from_millis(20));
+    until("a member that serves its peers", || async { peer.version().await.ok() }).await.map(|_| ())
+}
+
+/// How long each of two things took since `began`; they go on side by side.
+pub(crate) async fn both_since(
+    began: std::time::Instant,
+    one: impl Future<Output = Result<(), Failure>>,
+    other: impl Future<Output = Result<(), Failure>>,
+) -> Result<(Duration, Duration), Failure> {
+    let one = async { one.await.map(|()| began.elapsed()) };
+    let other = async { other.await.map(|()| began.elapsed()) };
+    try_join(one, other).await
+}
+
+/// What somebody else waits for, within our patience.
+pub(crate) async fn within<T>(what: &str, event: impl Future<Output = T>) -> Result<T, Failure> {
+    let late = |_| Failure::NotInTime { what: what.to_owned(), after: PATIENCE };
+    timeout(PATIENCE, event).await.map_err(late)
+}
