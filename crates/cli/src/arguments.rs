@@ -35,7 +35,7 @@ pub(crate) struct Common {
     /// How results are printed
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Format,
-    /// Log what happens inside to stderr; twice for more. ETCDOP_LOG takes a filter instead
+    /// Log what happens inside to stderr; twice for more. `ETCDOP_LOG` takes a filter instead
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }

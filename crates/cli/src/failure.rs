@@ -12,6 +12,7 @@ use etcdop_local::{
     manifest::ManifestError,
     open::OpenError,
 };
+use etcdop_witness::StartError;
 use thiserror::Error;
 
 use crate::exit::Exit;
@@ -51,12 +52,25 @@ pub(crate) enum Failure {
     /// `destroy` without `--yes`.
     #[error("destroying `{name}` removes {directory} with all data", directory = .directory.display())]
     NotConfirmed { name: ClusterName, directory: PathBuf },
-    /// Nobody to name in ETCDCTL_ENDPOINTS.
+    /// Nobody for `env` to name.
     #[error("no member of `{0}` serves clients now")]
     NobodyServes(ClusterName),
     /// `--wait` ran out.
-    #[error("`{name}` is not as declared after {waited:?}: {why}")]
+    #[error("`{name}` is not as declared after {waited:.1?}: {why}")]
     NotConverged { name: ClusterName, waited: Duration, why: String },
+    // --- the demo
+    /// The cluster takes no writes.
+    #[error(transparent)]
+    Witness(#[from] StartError),
+    /// A step took too long.
+    #[error("`{step}` was not done after {waited:.1?}: {why}")]
+    StepNotDone { step: String, waited: Duration, why: String },
+    /// The one thing that must not happen.
+    #[error("{lost} acknowledged writes were lost, and {breaches} other promises broken")]
+    PromisesBroken { lost: usize, breaches: usize },
+    /// Ctrl-C.
+    #[error("interrupted; members were stopped")]
+    Interrupted,
     // --- the machine
     /// A file that was asked for cannot be written.
     #[error("{path} cannot be written", path = .path.display())]
@@ -85,7 +99,8 @@ impl Failure {
             Self::Lock(LockError::Held { .. })
             | Self::Open(OpenError::Lock(LockError::Held { .. }))
             | Self::Down(DownError::Lock(LockError::Held { .. })) => Exit::InUse,
-            Self::NotConverged { .. } => Exit::NotConverged,
+            Self::NotConverged { .. } | Self::StepNotDone { .. } => Exit::NotConverged,
+            Self::Interrupted => Exit::Aborted,
             Self::Home(_)
             | Self::Open(_)
             | Self::Manifest(_)
@@ -96,6 +111,8 @@ impl Failure {
             | Self::Fault(_)
             | Self::Down(_)
             | Self::NobodyServes(_)
+            | Self::Witness(_)
+            | Self::PromisesBroken { .. }
             | Self::Unwritable { .. }
             | Self::Unprintable(_)
             | Self::System { .. }

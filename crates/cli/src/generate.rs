@@ -6,13 +6,18 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 use serde::Serialize;
 
-use crate::{arguments::Cli, exit::Exit, failure::Failure, output::Output};
+use crate::{
+    arguments::Cli,
+    exit::Exit,
+    failure::Failure,
+    output::{self, Output},
+};
 
 /// Prints the completions for `shell`.
-pub(crate) fn completions(shell: Shell, output: Output) -> Result<Exit, Failure> {
+pub(crate) fn completions(shell: Shell) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "etcdop", &mut script);
-    output.raw(&script)?;
+    output::raw(&script)?;
     Ok(Exit::Ok)
 }
 

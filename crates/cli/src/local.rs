@@ -7,7 +7,7 @@ mod end;
 mod env;
 mod fault;
 mod list;
-mod report;
+pub(crate) mod report;
 pub(crate) mod signals;
 mod status;
 mod up;

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 fn run(command: Command, output: Output) -> Result<Exit, Failure> {
     match command {
         Command::Local(local) => local::run(local, output),
-        Command::Completions { shell } => generate::completions(shell, output),
+        Command::Completions { shell } => generate::completions(shell),
         Command::Man { dir } => generate::man(&dir, output),
         Command::Version => generate::version(output),
     }

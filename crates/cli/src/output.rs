@@ -59,8 +59,13 @@ impl Output {
             Format::Json => serde_json::to_string_pretty(value).map_err(|source| unprintable(&source))?,
             Format::Yaml => serde_saphyr::to_string(value).map_err(|source| unprintable(&source))?,
         };
-        self.raw(printed.trim_end().as_bytes())?;
-        self.raw(b"\n")
+        raw(printed.trim_end().as_bytes())?;
+        raw(b"\n")
+    }
+
+    /// Prints a line on the way to a result, for people.
+    pub(crate) fn note(self, line: &str) -> Result<(), Failure> {
+        if self.is_data() { Ok(()) } else { raw(format!("{line}\n").as_bytes()) }
     }
 
     /// Prints one event of a stream.
@@ -73,24 +78,8 @@ impl Output {
                 format!("---\n{}", document.trim_end())
             }
         };
-        self.raw(printed.as_bytes())?;
-        self.raw(b"\n")
-    }
-
-    /// Prints bytes as they are, in every format.
-    pub(crate) fn raw(self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut stdout = anstream::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            // Whoever reads has seen enough, as `head` has.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            printed => printed.map_err(Failure::Unprintable),
-        }
-    }
-
-    /// Says something that is no result: what comes next, or what to do.
-    pub(crate) fn remark(self, text: &str) {
-        // Nobody can be told that stderr is gone.
-        let _ = writeln!(anstream::stderr().lock(), "{text}");
+        raw(printed.as_bytes())?;
+        raw(b"\n")
     }
 
     /// Prints a failure: what, why, and what to try.
@@ -101,8 +90,24 @@ impl Output {
             }
             Format::Table | Format::Wide => told(failure),
         };
-        self.remark(&printed);
+        remark(&printed);
     }
+}
+
+/// Prints bytes as they are, whatever the format.
+pub(crate) fn raw(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        // Whoever reads has seen enough, as `head` has.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(Failure::Unprintable),
+    }
+}
+
+/// Says something that is no result: what comes next, or what to do.
+pub(crate) fn remark(text: &str) {
+    // Nobody can be told that stderr is gone.
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 fn unprintable(source: &dyn Error) -> Failure {

@@ -21,9 +21,11 @@ impl Spinner {
         Self { bar }
     }
 
-    /// Says something else.
-    pub(crate) fn say(&self, message: impl Into<String>) {
-        self.bar.set_message(message.into());
+    /// Says something else; nothing is made up that nobody sees.
+    pub(crate) fn say(&self, message: impl FnOnce() -> String) {
+        if !self.bar.is_hidden() {
+            self.bar.set_message(message());
+        }
     }
 
     /// Goes away before something else is printed.

@@ -1,7 +1,12 @@
 //! What is declared, for whoever only looks. A broken manifest or a missing binary must not hide a running cluster: then it is
 //! held against what its record says that it was last.
 
-use etcdop_core::{desired::Desired, launch::Template, record::Record, size::Size};
+use etcdop_core::{
+    desired::{Desired, Maintenance, Patience, Recovery},
+    launch::Template,
+    record::Record,
+    size::Size,
+};
 use etcdop_engine::{driver::look, platform::Platform, publish::Published, tuning::Tuning};
 use etcdop_local::{binaries::Binaries, open::Cluster};
 
@@ -50,9 +55,9 @@ fn as_recorded(record: &Record) -> Option<Desired> {
     Some(Desired {
         size,
         template,
-        recovery: Default::default(),
-        maintenance: Default::default(),
-        patience: Default::default(),
+        recovery: Recovery::default(),
+        maintenance: Maintenance::default(),
+        patience: Patience::default(),
     })
 }
 

@@ -16,6 +16,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     local::{Context, declared::look_with, wait::until_as_declared},
+    output::remark,
 };
 
 /// What was changed, and what came of it.
@@ -86,7 +87,7 @@ async fn tell(
     let manager_pid = cluster.manager_process()?.map(|manager| manager.pid());
     if manager_pid.is_none() {
         let up = context.hint("up", name);
-        context.output.remark(&format!("no manager runs: it is carried out by the next `{up}`"));
+        remark(&format!("no manager runs: it is carried out by the next `{up}`"));
     }
     let took = match wait.wait {
         Some(limit) => Some(until_as_declared(context, cluster, limit).await?),

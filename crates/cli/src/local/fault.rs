@@ -7,7 +7,7 @@ use crate::{arguments::local::Victim, exit::Exit, failure::Failure, local::Conte
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Done {
+struct Inflicted {
     name: String,
     slot: u8,
     done: &'static str,
@@ -24,7 +24,7 @@ pub(crate) async fn inflict(context: &Context, victim: Victim, fault: Fault) -> 
         Fault::Wipe => ("wiped", "it never starts again as the same member; another takes its place"),
     };
     let name = cluster.directory().name().to_string();
-    let told = Done { name, slot: slot.0, done };
+    let told = Inflicted { name, slot: slot.0, done };
     context.output.show(&told, |_| format!("{}: the member in slot {slot} was {done}; {next}", told.name))?;
     Ok(Exit::Ok)
 }

@@ -76,13 +76,12 @@ fn text(rows: &[Row], width: Width) -> String {
     if width == Width::Wide {
         heads.push("DIRECTORY");
     }
-    let mut text = table(&heads, rows.iter().map(|row| cells(row, width)));
-    for row in rows {
-        if let Some(problem) = &row.problem {
-            text.push_str(&format!("\n\n{}: {problem}", row.name));
-        }
-    }
-    text
+    let problems = rows.iter().filter_map(|row| Some(format!("{}: {}", row.name, row.problem.as_ref()?)));
+    [table(&heads, rows.iter().map(|row| cells(row, width)))]
+        .into_iter()
+        .chain(problems)
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 fn cells(row: &Row, width: Width) -> Vec<Cell> {

@@ -43,7 +43,7 @@ pub(crate) async fn until_as_declared(
             if seen.converged && look.problem.is_none() {
                 return Ok(true);
             }
-            spinner.say(headline(name.as_str(), &seen));
+            spinner.say(|| headline(name.as_str(), &seen));
             last = look.problem.map_or(Ok(seen), Err);
         }
     });

@@ -1,0 +1,203 @@
+//! One cluster with everything around it: manager, engine, witness. All of it in this process; only the members are others.
+
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use etcdop_core::summary::Summary;
+use etcdop_engine::{driver::Driver, publish::Published, tuning::Tuning};
+use etcdop_etcd::Endpoint;
+use etcdop_local::{
+    binaries::{Binaries, VersionWish},
+    faults,
+    home::Home,
+    open::{Cluster, Manager, OpenError},
+    platform::LocalPlatform,
+    state_file::StateError,
+    watch::DesiredWatch,
+};
+use etcdop_witness::{Bill, Options, Witness};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use crate::{
+    demo::{
+        act::{Act, Goal},
+        script::Scene,
+    },
+    failure::Failure,
+    local::report::{headline, summary},
+    progress::Spinner,
+};
+
+/// How long a step may take. The longest one rolls three members.
+const STEP: Duration = Duration::from_mins(1);
+/// How long a frozen member is waited for: nobody watches a demo for the five minutes of real life.
+const REPLACE_AFTER: (&str, &str) = ("replaceAfter: 5m", "replaceAfter: 5s");
+
+/// A cluster that is kept in this process.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    cluster: Cluster,
+    platform: LocalPlatform,
+    published: watch::Receiver<Published>,
+    endpoints: watch::Receiver<Vec<Endpoint>>,
+    stop: CancellationToken,
+    driver: JoinHandle<()>,
+    witness: Option<Witness>,
+    created: Goal,
+    began: Instant,
+    _declared: DesiredWatch,
+    _pump: AbortOnDropHandle<()>,
+}
+
+impl Stage {
+    /// Declares the cluster and begins to keep it.
+    pub(crate) async fn set(scene: &Scene, home: &Home, binaries: &Binaries) -> Result<Self, Failure> {
+        let name = scene.name.parse()?;
+        let cluster = Cluster::create(home, &name, scene.size, &VersionWish::Newest(scene.minor))?;
+        shorten_patience(&cluster)?;
+        let began = Instant::now();
+        let Manager { platform, declared } = cluster.manager(binaries.clone()).await?;
+        let (driver, published) = Driver::new(Arc::new(platform.clone()), declared.desired.clone(), Tuning::default());
+        let stop = CancellationToken::new();
+        let driver = tokio::spawn(driver.run(stop.clone()));
+        let (pump, endpoints) = pump(published.clone());
+        Ok(Self {
+            cluster,
+            platform,
+            published,
+            endpoints,
+            stop,
+            driver,
+            witness: None,
+            created: Goal::created(scene.size, scene.minor),
+            began,
+            _declared: declared,
+            _pump: pump,
+        })
+    }
+
+    /// Waits until the cluster is there; says how long it took.
+    pub(crate) async fn created(&mut self) -> Result<Duration, Failure> {
+        let published = &mut self.published;
+        reach(published, &self.created, "create", self.began, self.witness.as_ref()).await
+    }
+
+    /// From here on every promise is noted.
+    pub(crate) async fn call_witness(&mut self) -> Result<(), Failure> {
+        self.witness = Some(Witness::start(self.endpoints.clone(), Options::default()).await?);
+        Ok(())
+    }
+
+    /// Does it, and waits until the cluster has got over it; says how long that took.
+    pub(crate) async fn perform(&mut self, act: &Act) -> Result<Duration, Failure> {
+        if let Some(witness) = &self.witness {
+            witness.phase(act.to_string());
+        }
+        let before = self.published.borrow_and_update().clone();
+        let now = summary(&before);
+        let goal = Goal::of(*act, &before, &now);
+        let began = Instant::now();
+        self.begin(*act, &now).await?;
+        reach(&mut self.published, &goal, &act.to_string(), began, self.witness.as_ref()).await
+    }
+
+    async fn begin(&self, act: Act, now: &Summary) -> Result<(), Failure> {
+        match act {
+            Act::Scale(size) | Act::Wake(size) => self.cluster.set_size(size)?,
+            Act::Hibernate => self.cluster.set_size(etcdop_core::size::Size::ZERO)?,
+            Act::Roll(minor) => self.cluster.set_version(&VersionWish::Newest(minor))?,
+            Act::KillLeader | Act::KillAll | Act::WipeDisk | Act::Freeze => {
+                let (fault, slots) = act.fault(now).unwrap_or((faults::Fault::Kill, Vec::new()));
+                let names: Vec<faults::MemberName> =
+                    slots.iter().filter_map(|slot| slot.to_string().parse().ok()).collect();
+                let hits = names.iter().map(|name| faults::inflict(self.cluster.directory(), name, fault));
+                futures::future::try_join_all(hits).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads everything back from every member. `None` when there was no witness.
+    pub(crate) async fn bill(&mut self) -> Option<Bill> {
+        let endpoints = self.endpoints.borrow().clone();
+        Some(self.witness.take()?.finish(&endpoints).await)
+    }
+
+    /// Stops the members.
+    pub(crate) async fn clear(self) {
+        self.stop.cancel();
+        // A loop that panicked has said so on stderr; its members are stopped all the same.
+        let _ = self.driver.await;
+        self.platform.stop_members().await;
+    }
+}
+
+/// Waits for the goal, telling meanwhile where the cluster is.
+async fn reach(
+    published: &mut watch::Receiver<Published>,
+    goal: &Goal,
+    step: &str,
+    began: Instant,
+    witness: Option<&Witness>,
+) -> Result<Duration, Failure> {
+    let spinner = Spinner::start(step);
+    let mut last = None;
+    let reached = timeout(STEP, async {
+        loop {
+            let now = published.borrow_and_update().clone();
+            let seen = summary(&now);
+            if goal.is_reached(&now, &seen) {
+                return true;
+            }
+            spinner.say(|| {
+                let acked = witness.map(|witness| witness.tally().acked).unwrap_or_default();
+                format!("{} ({acked} writes acknowledged)", headline(step, &seen))
+            });
+            last = Some(seen);
+            if published.changed().await.is_err() {
+                return false;
+            }
+        }
+    });
+    if reached.await == Ok(true) {
+        return Ok(began.elapsed());
+    }
+    let why = last.map_or_else(
+        || "nothing was seen".to_owned(),
+        |seen: Summary| {
+            let reasons =
+                if seen.reasons.is_empty() { String::new() } else { format!(": {}", seen.reasons.join("; ")) };
+            format!("{}{reasons}", headline("it stopped at", &seen))
+        },
+    );
+    Err(Failure::StepNotDone { step: step.to_owned(), waited: began.elapsed(), why })
+}
+
+/// The client URLs of the members that serve, as they change.
+fn pump(mut published: watch::Receiver<Published>) -> (AbortOnDropHandle<()>, watch::Receiver<Vec<Endpoint>>) {
+    let (sender, receiver) = watch::channel(Vec::new());
+    let pump = async move {
+        while published.changed().await.is_ok() {
+            let now = summary(&published.borrow_and_update());
+            let endpoints: Vec<Endpoint> = now.endpoints().filter_map(|url| url.parse().ok()).collect();
+            sender.send_if_modified(|known| {
+                let differs = *known != endpoints;
+                *known = endpoints;
+                differs
+            });
+        }
+    };
+    (AbortOnDropHandle::new(tokio::spawn(pump)), receiver)
+}
+
+/// The template of a new manifest, for people who do not want to wait.
+fn shorten_patience(cluster: &Cluster) -> Result<(), Failure> {
+    let path = cluster.directory().manifest();
+    let written =
+        fs::read_to_string(&path).and_then(|text| fs::write(&path, text.replace(REPLACE_AFTER.0, REPLACE_AFTER.1)));
+    written.map_err(|source| Failure::Open(OpenError::State(StateError::Unwritable { path, source })))
+}
