@@ -4,7 +4,7 @@ use etcdop_local::faults::Fault;
 use futures::future::join_all;
 use rstest::rstest;
 
-use crate::stage::{Setup, eventually};
+use crate::stage::Setup;
 
 #[rstest]
 #[case::on_3_5("3.5")]
@@ -17,10 +17,11 @@ async fn a_killed_leader_comes_back_as_itself(#[case] version: &str) {
     let (before, began) = (stage.roll_call(3).await, stage.processes());
     stage.inflict(before.leader, Fault::Kill).await;
     let killed = began[&before.leader];
-    eventually("another process in its slot", async || {
-        stage.processes().get(&before.leader).filter(|now| **now != killed).copied()
-    })
-    .await;
+    stage
+        .eventually("another process in its slot", async || {
+            stage.processes().get(&before.leader).filter(|now| **now != killed).copied()
+        })
+        .await;
     stage.converged().await;
     let after = stage.roll_call(3).await;
     assert_eq!(after.members, before.members);
@@ -40,11 +41,12 @@ async fn all_killed_at_once_come_back_as_themselves(#[case] version: &str) {
     let witness = stage.witness().await;
     let (before, began) = (stage.roll_call(3).await, stage.processes());
     join_all(before.members.keys().map(|slot| stage.inflict(*slot, Fault::Kill))).await;
-    eventually("other processes in all slots", async || {
-        let now = stage.processes();
-        began.iter().all(|(slot, process)| now.get(slot).is_some_and(|now| now != process)).then_some(())
-    })
-    .await;
+    stage
+        .eventually("other processes in all slots", async || {
+            let now = stage.processes();
+            began.iter().all(|(slot, process)| now.get(slot).is_some_and(|now| now != process)).then_some(())
+        })
+        .await;
     stage.converged().await;
     let after = stage.roll_call(3).await;
     assert_eq!((after.members, after.cluster), (before.members, before.cluster));

@@ -7,7 +7,12 @@
 
 mod crash;
 mod create;
+mod disk;
+mod edits;
+mod freeze;
+mod hibernation;
 mod process;
+mod roll;
 mod roll_call;
 mod scale;
 mod stage;

@@ -8,7 +8,7 @@ use etcdop_core::{
 };
 use etcdop_etcd::{Client, ClusterId, Consistency, Keys, Member, Range, Role};
 
-use crate::stage::{Stage, eventually};
+use crate::stage::Stage;
 
 /// A cluster in which everything is in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Stage {
         let addresses: BTreeMap<Slot, Address> =
             self.published().observation.ground.iter().map(|(slot, view)| (*slot, view.address.clone())).collect();
         let clients: BTreeMap<Slot, Client> = addresses.keys().map(|slot| (*slot, self.client(*slot))).collect();
-        let list = eventually("a member list", async || {
+        let list = self.eventually("a member list", async || {
             for client in clients.values() {
                 if let Ok(list) = client.member_list(Consistency::Linearizable).await {
                     return Some(list);
@@ -61,27 +61,43 @@ impl Stage {
         }
         assert_eq!(u64::try_from(members.len()).unwrap(), size, "two members in one slot: {members:?}");
 
-        let (leader, versions) = eventually("one leader that all follow", async || {
-            let mut leaders = Vec::new();
-            let mut versions = BTreeMap::new();
-            for (slot, id) in &members {
-                let status = clients[slot].status().await.ok()?;
-                assert_eq!((status.header.member_id.0, status.header.cluster_id), (id.0, cluster), "slot {slot}");
-                leaders.push(status.value.leader?);
-                versions.insert(*slot, status.value.version);
-            }
-            leaders.dedup();
-            let [leader] = leaders[..] else { return None };
-            let leader = members.iter().find(|(_, id)| id.0 == leader.0)?;
-            Some((*leader.0, versions))
-        })
-        .await;
+        let (leader, versions) = self
+            .eventually("one leader that all follow", async || {
+                let mut leaders = Vec::new();
+                let mut versions = BTreeMap::new();
+                for (slot, id) in &members {
+                    let status = clients[slot].status().await.ok()?;
+                    assert_eq!((status.header.member_id.0, status.header.cluster_id), (id.0, cluster), "slot {slot}");
+                    leaders.push(status.value.leader?);
+                    versions.insert(*slot, status.value.version);
+                }
+                leaders.dedup();
+                let [leader] = leaders[..] else { return None };
+                let leader = members.iter().find(|(_, id)| id.0 == leader.0)?;
+                Some((*leader.0, versions))
+            })
+            .await;
         self.alike(&members, &clients).await;
         RollCall { cluster, members, leader, versions }
     }
 
+    /// Until the member list, asked of whoever answers, is as wanted.
+    pub(crate) async fn until_listed(&self, wanted: impl Fn(&[MemberId]) -> bool) {
+        self.eventually("the member list changes", async || {
+            let slots: Vec<Slot> = self.published().observation.ground.keys().copied().collect();
+            for slot in slots {
+                if let Ok(list) = self.client(slot).member_list(Consistency::Linearizable).await {
+                    let ids: Vec<MemberId> = list.value.iter().map(|row| MemberId(row.id.0)).collect();
+                    return wanted(&ids).then_some(());
+                }
+            }
+            None
+        })
+        .await;
+    }
+
     async fn alike(&self, members: &BTreeMap<Slot, MemberId>, clients: &BTreeMap<Slot, Client>) {
-        eventually("equal hashes at one revision", async || {
+        self.eventually("equal hashes at one revision", async || {
             let first = clients[members.keys().next()?].range(Range::new(Keys::one("/"))).await.ok()?;
             let mut hashes = BTreeMap::new();
             for slot in members.keys() {

@@ -169,10 +169,8 @@ impl Stage {
         }
         drop(run);
         // What its tasks hold is let go of when they are dropped, which is soon and not at once.
-        eventually("the manager's lock is free", async || {
-            self.cluster.manager_process().unwrap().is_none().then_some(())
-        })
-        .await;
+        let free = poll(async || self.cluster.manager_process().unwrap().is_none().then_some(()));
+        tokio::time::timeout(DEADLINE, free).await.unwrap();
     }
 
     fn told(&self, declared: &Desired) -> Desired {
@@ -235,6 +233,14 @@ impl Stage {
         let seen = tokio::time::timeout(DEADLINE, published.wait_for(wanted)).await;
         let Ok(now) = seen else { panic!("{what}: not within {:?}\n{}", began.elapsed(), self.account()) };
         summary(&now.unwrap())
+    }
+
+    /// Looks again and again until the look gives something, and says what the manager said last when it never does.
+    pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(&self, what: &str, look: impl FnMut() -> F) -> T {
+        match tokio::time::timeout(DEADLINE, poll(look)).await {
+            Ok(found) => found,
+            Err(late) => panic!("{what}: {late}\n{}", self.account()),
+        }
     }
 
     /// Waits until a pass says so for what is declared now.
@@ -348,17 +354,17 @@ async fn follow(mut published: watch::Receiver<Published>, members: Arc<watch::S
 /// Until `acked` writes were acknowledged since the call.
 pub(crate) async fn acked_more(witness: &Witness, acked: usize) {
     let goal = witness.tally().acked + acked;
-    eventually("writes are acknowledged", async || (witness.tally().acked >= goal).then_some(())).await;
+    let acknowledged = poll(async || (witness.tally().acked >= goal).then_some(()));
+    let late = tokio::time::timeout(DEADLINE, acknowledged).await.is_err();
+    assert!(!late, "too few writes are acknowledged: {:?}", witness.tally());
 }
 
 /// Looks again and again until the look gives something.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
-    let began = Instant::now();
+async fn poll<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(began.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
         tokio::time::sleep(PACE).await;
     }
 }

@@ -1,0 +1,83 @@
+//! People change their minds while something is under way.
+
+use etcdop_core::size::Size;
+use etcdop_local::faults::Fault;
+use rstest::rstest;
+
+use crate::stage::{Setup, Stage};
+
+#[rstest]
+#[case::on_3_5("3.5")]
+#[case::on_3_6("3.6")]
+#[case::on_3_7("3.7")]
+#[tokio::test(flavor = "multi_thread")]
+async fn three_five_three_seven_in_one_breath_ends_at_seven(#[case] version: &str) {
+    let stage = Setup::new(version, 3).formed().await;
+    let witness = stage.witness().await;
+    let began = stage.processes();
+    for size in [5, 3, 7] {
+        stage.set_size(size);
+        // Each edit meets what the one before has begun.
+        stage.heard(size).await;
+    }
+    stage.converged().await;
+    stage.roll_call(7).await;
+    let now = stage.processes();
+    assert!(began.iter().all(|(slot, process)| now[slot] == *process), "no voter was restarted: {began:?}, {now:?}");
+    stage.settle(witness).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_asked_to_grow_in_the_middle_of_a_roll_does_both() {
+    let stage = Setup::new("3.5", 3).formed().await;
+    let witness = stage.witness().await;
+    stage.set_version("3.6");
+    stage.until_on("3.6.", 1).await;
+    stage.set_size(5);
+    stage.converged().await;
+    let roll = stage.roll_call(5).await;
+    assert!(roll.version().starts_with("3.6."), "{roll:?}");
+    stage.settle(witness).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_put_to_sleep_in_the_middle_of_a_roll_wakes_and_ends_it() {
+    let stage = Setup::new("3.6", 3).formed().await;
+    let witness = stage.witness().await;
+    stage.set_version("3.7");
+    stage.until_on("3.7.", 1).await;
+    stage.set_size(0);
+    stage.converged().await;
+    stage.set_size(3);
+    stage.converged().await;
+    let roll = stage.roll_call(3).await;
+    assert!(roll.version().starts_with("3.7."), "{roll:?}");
+    stage.settle(witness).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_dies_while_another_member_restarts_is_replaced_and_the_roll_ends() {
+    let stage = Setup::new("3.6", 3).formed().await;
+    let witness = stage.witness().await;
+    let before = stage.roll_call(3).await;
+    stage.edit("etcd: {}", "etcd: {snapshotCount: 5000}");
+    stage.until("a restart is open", |now, _| now.observation.record.value.open.is_some()).await;
+    stage.inflict(before.leader, Fault::Wipe).await;
+    stage.until_listed(|ids| !ids.contains(&before.members[&before.leader])).await;
+    stage.converged().await;
+    stage.roll_call(3).await;
+    stage.settle(witness).await;
+}
+
+impl Stage {
+    /// Until a pass was made for this size and something was done about it.
+    async fn heard(&self, size: u64) {
+        let size = Size::try_from(size).unwrap();
+        let mut steps = None;
+        self.until("the edit is heard", |now, _| {
+            let last = now.steps.last().map(|step| step.seq);
+            now.desired.size == size && (last > *steps.get_or_insert(last) || now.plan.act.is_some())
+        })
+        .await;
+    }
+}
