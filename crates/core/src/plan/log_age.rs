@@ -6,7 +6,7 @@
 use super::Verdict;
 use crate::{
     reason::Reason,
-    situation::Situation,
+    situation::{Member, Situation},
     step::{EtcdStep, Step},
     version::Minor,
 };
@@ -38,7 +38,7 @@ pub(super) fn before_roll(s: &Situation<'_>, cluster: Minor, to: Minor) -> Optio
     if let Some(silent) = s.members.iter().find(|member| member.status.is_none()) {
         return Some(Verdict::wait(Reason::RollBlocked { member: silent.id() }));
     }
-    let counts = s.members.iter().filter_map(|member| member.instance());
+    let counts = s.members.iter().filter_map(Member::instance);
     let count = counts.map(|instance| instance.launch.template.options.snapshot_count.unwrap_or(SNAPSHOT_COUNT)).max()?;
     let missing = (from + count + MARGIN).saturating_sub(statuses().map(|status| status.applied).min()?);
     let at = s.leader.filter(|_| missing > 0)?;
