@@ -244,7 +244,9 @@ impl<'a> Situation<'a> {
 
     /// Learners that may be starting on the member list of their permits: until they serve, the list must not move (rule 3).
     pub(crate) fn permits_in_use(&self) -> impl Iterator<Item = Slot> {
-        let slots = self.learners().filter_map(|learner| learner.slot);
+        // One that published itself has started, whatever became of it since.
+        let unstarted = self.learners().filter(|learner| !learner.is_named());
+        let slots = unstarted.filter_map(|learner| learner.slot);
         slots.filter(|&slot| self.holds_permit(slot) && !self.is_serving(slot))
     }
 

@@ -14,6 +14,7 @@ use crate::{
     record::{Before, Mutation, Record},
     situation::{Death, Member, Situation},
     step::{EtcdStep, GroundStep, Step},
+    version::Minor,
 };
 
 /// Sees a restart through. Needs no member list: a cluster that lost its quorum to a bad launch spec gets it back here.
@@ -38,7 +39,9 @@ pub(super) fn resolve_restart(s: &Situation<'_>) -> Verdict {
     if let Some(old) =
         instance.filter(|i| i.launch != seat.launch && !matches!(i.phase, Phase::Stopping | Phase::Exited(_)))
     {
-        return retire(s, slot, from, old);
+        // While the restart was on its way the cluster version rose: such a release would end at once (F31).
+        let outgrown = cluster_versions(s).any(|cluster| cluster > seat.launch.version().minor());
+        return if outgrown { put_back(s, slot, from, Blame::Nobody) } else { retire(s, slot, from, old) };
     }
     let limit = s.desired.patience.restart;
     let overdue = s.observation.open_since.is_some_and(|since| s.now.since(since) >= limit);
@@ -98,11 +101,17 @@ enum Blame {
     Nobody,
 }
 
-/// A binary may go back a minor as long as the cluster version has not risen (F31).
+/// A binary may go back a minor as long as the cluster version has not risen (F31). Somebody has to say so, unless there is nobody
+/// else to ask.
 fn may_go_back(s: &Situation<'_>, from: &LaunchSpec, to: &LaunchSpec) -> bool {
     let (old, new) = (from.version().minor(), to.version().minor());
-    let others = s.observation.status.values().filter_map(|status| status.known());
-    old >= new || !others.filter_map(|status| status.cluster_version).any(|cluster| cluster > old)
+    let highest = cluster_versions(s).max();
+    old >= new || highest.map_or(s.record.slots.len() == 1, |cluster| cluster <= old)
+}
+
+/// The cluster version, as each member that answers knows it.
+fn cluster_versions(s: &Situation<'_>) -> impl Iterator<Item = Minor> {
+    s.observation.status.values().filter_map(|status| status.known()?.cluster_version)
 }
 
 fn put_back(s: &Situation<'_>, slot: Slot, from: &LaunchSpec, blame: Blame) -> Verdict {
@@ -222,6 +231,15 @@ mod tests {
     #[case::is_taken_back_by_an_edit_at_once(in_vain(1).version("3.6.16"), "seat 1 for 3.6.16; close")]
     #[case::is_not_taken_back_by_an_edit_to_a_third_version(in_vain(1).version("3.7.4"), "wait: slot 1 restarts with etcd 3.7.3")]
     #[case::is_not_judged_without_a_quorum(in_vain(60).peers_served(1, None), "close")]
+    #[case::is_given_up_when_the_cluster_version_outgrew_it(
+        Scenario::formed("VVV").version("3.5.35").restarting(1, "3.6.16", 0), "seat 1 for 3.6.16; close"
+    )]
+    #[case::is_not_taken_back_while_nobody_tells_the_cluster_version(
+        in_vain(60).silent_for(0, 60).silent_for(2, 60), "wait: the cluster version has moved on"
+    )]
+    #[case::of_the_only_member_is_taken_back(
+        restart("V", 0, 60).restarted_in_vain(0, Phase::Running).no_roster(), "seat 0 for 3.6.16; close; reject 3.7.3"
+    )]
     #[case::has_no_way_back_below_the_cluster_version(no_way_back(), "wait: the cluster version has moved on")]
     #[case::an_edit_cannot_take_back_what_has_no_way_back(no_way_back().version("3.6.16"), "close")]
     #[case::another_version_is_the_way_out_of_no_way_back(no_way_back().version("3.7.4"), "close")]

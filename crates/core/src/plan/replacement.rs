@@ -142,6 +142,12 @@ mod tests {
     #[case::not_while_a_joiner_starts(
         Scenario::formed("VVDu").permitted(3, 100, ClusterState::Existing), "wait: waiting for slot 3 to serve its peer URL"
     )]
+    #[case::a_learner_that_froze_with_its_permit_at_hand(
+        Scenario::formed("VVVL").silent_for(3, 300).permitted(3, 400_000, ClusterState::Existing).with(|s| {
+            if let Probe::Known { value, .. } = &mut s.seen.links { value.active.remove(&member(3)); }
+        }),
+        "open leave of 3"
+    )]
     #[case::while_another_is_silent_but_alive(Scenario::formed("VVVvD"), "open leave of 4")]
     fn dead_members_are_removed(#[case] scenario: Scenario, #[case] next: &str) {
         scenario.expect(next);
