@@ -28,12 +28,14 @@ use crate::{
     instance::{Fate, Note},
     log_words::last_words,
     ports::Ports,
-    process::{Ending, Identity, Process},
+    process::{Ending, Identity, Life, Process},
     state_file, volume,
 };
 
 /// How long etcd may take to hand over leadership and close its files before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
+/// Between two looks at a process that was asked to end.
+const STOPPING_LOOK: Duration = Duration::from_millis(100);
 /// A log that is larger at a start is put aside.
 const LOG_LIMIT: u64 = 10 * 1024 * 1024;
 
@@ -266,14 +268,23 @@ impl KeptSlot {
     async fn accompany(&self, mut process: Process) -> Ending {
         let mut kill_at = None;
         loop {
-            if kill_at.is_none() && self.is_to_end(process.identity()) {
-                self.signalled(process.ask_to_end());
-                self.stopping();
-                kill_at = Some(Instant::now() + GRACE);
+            let now = Instant::now();
+            match kill_at {
+                None if self.is_to_end(process.identity()) => {
+                    self.signalled(process.ask_to_end());
+                    self.stopping();
+                    kill_at = Some(now + GRACE);
+                }
+                // Also one that froze before it could hear the first signal.
+                Some(at) if at <= now || process.identity().life() == Life::Frozen => {
+                    self.signalled(process.signal(Signal::KILL));
+                    kill_at = Some(now + GRACE);
+                }
+                None | Some(_) => {}
             }
-            let overdue = async {
+            let look_again = async {
                 match kill_at {
-                    Some(at) => tokio::time::sleep_until(at).await,
+                    Some(_) => tokio::time::sleep(STOPPING_LOOK).await,
                     None => std::future::pending().await,
                 }
             };
@@ -283,10 +294,7 @@ impl KeptSlot {
                     Ending::Unknown
                 }),
                 () = self.wake.notified() => {}
-                () = overdue => {
-                    self.signalled(process.signal(Signal::KILL));
-                    kill_at = Some(Instant::now() + GRACE);
-                }
+                () = look_again => {}
             }
         }
     }

@@ -9,6 +9,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     process::{Child, Command},
     str::FromStr,
+    time::Duration,
 };
 
 use rustix::{
@@ -19,6 +20,10 @@ use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 
 use crate::readable::readable;
+
+/// How often and how long apart a process is looked at that is becoming another program; takes microseconds.
+const EXEC_LOOKS: usize = 200;
+const EXEC_PAUSE: Duration = Duration::from_millis(1);
 
 /// A process for all time: boot, PID and start time, in the text form of the guard.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -194,9 +199,18 @@ pub(crate) fn command_lines() -> io::Result<Vec<(u32, Vec<Vec<u8>>)>> {
     Ok(all)
 }
 
-/// What a process was started with.
+/// What a process was started with. One that is just becoming another program shows nothing for an instant: guards become
+/// etcd, and one that is overlooked would be started twice, so that instant is waited for.
 pub(crate) fn arguments(pid: u32) -> Option<Vec<Vec<u8>>> {
-    let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-    Some(bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect())
+    for _ in 0..EXEC_LOOKS {
+        let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
+        if !bytes.is_empty() {
+            return Some(bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect());
+        }
+        // Threads of the kernel and dead processes show nothing either, and have no program.
+        fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        std::thread::sleep(EXEC_PAUSE);
+    }
+    None
 }

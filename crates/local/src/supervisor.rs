@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fs, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -146,9 +146,9 @@ impl Supervisor {
         launch: Option<LaunchSpec>,
         found: (Option<Process>, Option<Note>),
     ) -> Result<(), SupervisorError> {
-        volume::ensure(files)?;
         let ports = Ports::of(&self.home, files)?;
-        let watched = self.statuses.watch(&files.run());
+        // Its volume is made when something is to start there: a slot that is only remembered has none.
+        let watched = fs::create_dir_all(files.run()).and_then(|()| self.statuses.watch(&files.run()));
         watched.map_err(|source| SupervisorError::System {
             what: format!("{} cannot be watched (see fs.inotify.max_user_watches)", files.run().display()),
             source,

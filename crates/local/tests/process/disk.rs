@@ -9,7 +9,7 @@ use etcdop_core::{
 use etcdop_engine::{outcome::Outcome, platform::Platform};
 use etcdop_local::faults::{self, Fault};
 
-use crate::stand::{ByHand, Stand, ZERO, instance, is_phase};
+use crate::stand::{ByHand, Stand, ZERO, ask, instance, is_phase, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_disk_is_empty_and_nothing_starts_on_it() {
@@ -89,6 +89,11 @@ async fn a_data_directory_of_a_newer_etcd_is_refused_by_etcd_in_its_own_words() 
     manager.platform.until(|ground| is_phase(ground, &Phase::AtGate)).await;
     manager.platform.permit().await;
     manager.platform.until_serving().await;
+
+    // Only a member that knows the cluster version has written it down.
+    let peer = manager.platform.slot_zero().await.dial.peer;
+    let cluster_version = format!("\"etcdcluster\":\"{}", launch.version().minor());
+    wait_for("a cluster version", async || ask(&peer, "/version").contains(&cluster_version).then_some(())).await;
 
     launch.template.version = oldest;
     launch.max_learners = 1;

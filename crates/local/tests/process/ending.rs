@@ -62,10 +62,7 @@ async fn a_slot_that_is_not_declared_any_more_is_stopped_and_keeps_its_disk() {
     let manager = stand.serving().await;
     let volume = manager.platform.volume().await;
     manager.platform.hold(&[]).await;
-    let stopped = |ground: &etcdop_engine::platform::Ground| {
-        instance(ground).is_some_and(|(_, phase)| matches!(phase, Phase::Exited(_)))
-    };
-    manager.platform.until(stopped).await;
+    manager.platform.until(|ground| instance(ground).is_none()).await;
     assert!(stand.processes().is_empty());
     let slot = manager.platform.slot_zero().await;
     assert_eq!(slot.declared, None);

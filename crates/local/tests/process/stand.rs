@@ -226,17 +226,21 @@ impl ByHand for LocalPlatform {
     }
 }
 
-/// What etcd itself says.
 pub(crate) fn is_healthy(metrics: &str) -> bool {
+    ask(metrics, "/health").contains("\"health\":\"true\"")
+}
+
+/// What etcd itself says; nothing when it does not.
+pub(crate) fn ask(base: &str, path: &str) -> String {
     let answer = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(metrics.trim_start_matches("http://"))?;
+        let mut stream = TcpStream::connect(base.trim_start_matches("http://"))?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         Ok(text)
     };
-    answer().is_ok_and(|text| text.contains("\"health\":\"true\""))
+    answer().unwrap_or_default()
 }
 
 pub(crate) fn revision(ground: &Ground) -> RecordRevision {

@@ -1,16 +1,25 @@
 //! What the machine may be like: each trouble has words of its own and leaves everything as it was.
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    future::Future,
+    net::TcpListener,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
 
 use etcdop_core::{
     id::Slot,
     observation::Phase,
+    size::Size,
     step::{GroundStep, Layout},
 };
 use etcdop_engine::{
     outcome::{CommitError, Outcome},
-    platform::Platform,
+    platform::{Ground, Platform},
 };
+use etcdop_local::{binaries::VersionWish, home::Home, open::Cluster};
+use rustix::thread::{CapabilitySet, capabilities, remove_capability_from_bounding_set, set_capabilities};
 
 use crate::stand::{ByHand, Stand, ZERO, instance, revision};
 
@@ -20,7 +29,7 @@ async fn a_port_that_a_stranger_took_is_named_and_waited_for() {
     let manager = stand.serving().await;
     let dial = manager.platform.slot_zero().await.dial;
     manager.platform.hold(&[]).await;
-    manager.platform.until(|ground| matches!(instance(ground).unwrap().1, Phase::Exited(_))).await;
+    manager.platform.until(|ground| instance(ground).is_none()).await;
     let stranger = TcpListener::bind(dial.client.trim_start_matches("http://")).unwrap();
     let port = stranger.local_addr().unwrap().port();
     manager.platform.hold(&[(ZERO, stand.launch())]).await;
@@ -36,28 +45,19 @@ async fn a_port_that_a_stranger_took_is_named_and_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_was_taken_before_the_first_start_is_named_too() {
     let stand = Stand::new().await;
+    let [client, peer, metrics] = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let ports = [&client, &peer, &metrics].map(|listener| listener.local_addr().unwrap().port());
+    let text = serde_json::json!({"client": ports[0], "peer": ports[1], "metrics": ports[2]}).to_string();
+    drop((client, metrics));
+    fs::create_dir_all(stand.slot(ZERO)).unwrap();
+    fs::write(stand.slot(ZERO).join("ports.json"), text).unwrap();
     let manager = stand.manager().await;
-    // Ports are chosen with the layout; the process cannot start before this one lets go.
-    let missing = etcdop_core::launch::LaunchSpec { max_learners: 1, ..stand.launch() };
-    manager.platform.hold(&[(Slot(1), missing)]).await;
-    let dial = manager.platform.observe().await.slots[&Slot(1)].dial.clone();
-    manager.platform.hold(&[]).await;
-    manager
-        .platform
-        .until(|ground| matches!(&ground.slots[&Slot(1)].instance, Ok(Some(i)) if matches!(i.phase, Phase::Exited(_))))
-        .await;
-    let _stranger = TcpListener::bind(dial.peer.trim_start_matches("http://")).unwrap();
-    fs::remove_file(stand.slot(Slot(1)).join("run/instance.json")).unwrap();
-    drop(manager);
-    let manager = stand.manager().await;
-    manager.platform.hold(&[(Slot(1), stand.launch())]).await;
-    let words = "peer port";
-    manager
-        .platform
-        .until(|ground| {
-            matches!(&ground.slots[&Slot(1)].instance, Ok(Some(i)) if matches!(&i.phase, Phase::Pending(why) if why.0.contains(words)))
-        })
-        .await;
+    manager.platform.hold(&[(ZERO, stand.launch())]).await;
+    let words = format!("peer port {} of slot 0 is used by another process", ports[1]);
+    let said = |ground: &Ground| {
+        instance(ground).is_some_and(|(_, phase)| matches!(phase, Phase::Pending(why) if why.0.contains(&words)))
+    };
+    manager.platform.until(said).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,4 +109,110 @@ async fn a_layout_that_cannot_be_prepared_changes_nothing() {
     assert!(matches!(&outcome, Outcome::NotApplied(why) if why.contains("members")), "{outcome:?}");
     assert!(!stand.path().join("layout.json").exists());
     assert!(stand.processes().is_empty());
+}
+
+/// Lets every write to this file end on a full disk.
+fn fill(file: &Path) {
+    // Where its next content is written before it takes its place.
+    let beside = file.with_file_name(format!("{}.tmp", file.file_name().unwrap().to_str().unwrap()));
+    symlink("/dev/full", beside).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_leaves_record_layout_and_manifest_as_they_were() {
+    let stand = Stand::new().await;
+    let manager = stand.manager().await;
+    let mut record = manager.platform.seat(&stand.launch()).await;
+    let before = manager.platform.observe().await;
+    for file in ["record.json", "layout.json"] {
+        fill(&stand.path().join(file));
+    }
+    symlink("/dev/full", stand.path().join("cluster.yaml.new")).unwrap();
+
+    record.reserve(Slot(1), stand.launch());
+    let refused = manager.platform.commit(&revision(&before), &record).await.unwrap_err();
+    assert!(matches!(&refused, CommitError::Failed(why) if why.contains("No space left")), "{refused}");
+    let layout = Layout { slots: [(ZERO, stand.launch())].into() };
+    let outcome = manager.platform.apply(&GroundStep::Ensure(layout)).await;
+    assert!(matches!(&outcome, Outcome::NotApplied(why) if why.contains("No space left")), "{outcome:?}");
+    let size = Size::try_from(3).unwrap();
+    let refused = stand.cluster.set_size(size).unwrap_err().to_string();
+    assert!(refused.contains("No space left") && refused.contains("as it was"), "{refused}");
+
+    assert_eq!(manager.platform.observe().await.record, before.record);
+    assert_eq!(stand.cluster.manifest().unwrap().size.get(), 1);
+    assert!(stand.processes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_whose_note_found_no_space_runs_and_is_found_again() {
+    let stand = Stand::new().await;
+    fs::create_dir_all(stand.slot(ZERO).join("run")).unwrap();
+    fill(&stand.slot(ZERO).join("run/instance.json"));
+    let manager = stand.serving().await;
+    let running = manager.platform.instance().await;
+    drop(manager);
+    let manager = stand.manager().await;
+    assert_eq!(manager.platform.until_serving().await, running);
+}
+
+/// Runs a test as a user whom permissions apply to, also when that is root.
+fn without_privileges(body: impl Future<Output = ()> + Send + 'static) {
+    let thread = std::thread::spawn(|| {
+        for capability in [CapabilitySet::DAC_OVERRIDE, CapabilitySet::DAC_READ_SEARCH] {
+            // For the programs that are started, too. Whoever may not do this has no such privileges either.
+            let _ = remove_capability_from_bounding_set(capability);
+        }
+        let mut sets = capabilities(None).unwrap();
+        sets.effective.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
+        set_capabilities(None, sets).unwrap();
+        // Threads that it starts have the privileges of the one that starts them.
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(body);
+    });
+    thread.join().unwrap();
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_read_only_directory_is_said_to_be_one_and_nothing_changes() {
+    without_privileges(async {
+        let stand = Stand::new().await;
+        let manager = stand.manager().await;
+        let record = manager.platform.seat(&stand.launch()).await;
+        let before = manager.platform.observe().await;
+        mode(&stand.path(), 0o555);
+        mode(stand.home.path(), 0o555);
+        let refused = manager.platform.commit(&revision(&before), &record).await.unwrap_err();
+        assert!(matches!(&refused, CommitError::Failed(why) if why.contains("Permission denied")), "{refused}");
+        let refused = stand.cluster.set_size(Size::try_from(3).unwrap()).unwrap_err().to_string();
+        assert!(refused.contains("cluster.yaml cannot be written: Permission denied"), "{refused}");
+        let wish = VersionWish::Exact(stand.version.clone());
+        let home = Home::at(stand.home.path()).unwrap();
+        let refused = Cluster::create(&home, &"other".parse().unwrap(), Size::ZERO, &wish).unwrap_err().to_string();
+        assert!(refused.contains("other cannot be created: Permission denied"), "{refused}");
+        mode(stand.home.path(), 0o755);
+        mode(&stand.path(), 0o755);
+        assert_eq!(manager.platform.observe().await.record, before.record);
+    });
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    without_privileges(async {
+        let stand = Stand::new().await;
+        let manager = stand.serving().await;
+        let data = stand.slot(ZERO).join("volume/etcd");
+        mode(&data, 0o000);
+        let volume = manager.platform.slot_zero().await.volume;
+        assert!(volume.as_ref().is_err_and(|why| why.0.contains("Permission denied")), "{volume:?}");
+        let running = manager.platform.instance().await;
+        manager.platform.apply(&GroundStep::Retire(ZERO, running)).await;
+        let refused = |ground: &Ground| matches!(&instance(ground).unwrap().1, Phase::Refused(why) if why.0.contains("cannot be read"));
+        manager.platform.until(refused).await;
+        mode(&data, 0o700);
+        manager.platform.until_serving().await;
+    });
 }
