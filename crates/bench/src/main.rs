@@ -20,6 +20,7 @@ use std::{
 };
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
 use crate::{
     failure::Failure,
@@ -60,6 +61,8 @@ const MISSED: u8 = 3;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // RUST_LOG=etcdop_engine=info shows where a repetition of ours spends its time.
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(io::stderr).init();
     let run = async {
         tokio::select! {
             outcome = run(&arguments) => outcome,

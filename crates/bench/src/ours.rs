@@ -10,7 +10,7 @@ mod scale;
 
 use std::sync::Arc;
 
-use etcdop_core::{size::Size, version::Minor};
+use etcdop_core::{plan::Wake, size::Size, version::Minor};
 use etcdop_engine::{driver::Driver, publish::Published, tuning::Tuning};
 use etcdop_etcd::{Endpoint, Http};
 use etcdop_local::{
@@ -33,7 +33,11 @@ pub(crate) use self::{
     replace::replace,
     scale::{grow, shrink},
 };
-use crate::{failure::Failure, ground::Ground, wait::healthy};
+use crate::{
+    failure::Failure,
+    ground::Ground,
+    wait::{healthy, within},
+};
 
 /// What our clusters are made of.
 #[derive(Debug)]
@@ -114,6 +118,14 @@ impl Ours {
             now.observation.ground.values().nth(place).and_then(|view| view.address.peer.to_string().parse().ok());
         let peer = peer.ok_or(Failure::Unreadable { what: "what the manager shows" })?;
         Ok(Http::new(peer, &etcdop_etcd::Options::default()))
+    }
+
+    /// A pass that finds nothing to do and nothing in flight.
+    async fn steady(&self) -> Result<Published, Failure> {
+        let mut published = self.published.clone();
+        let idle = |now: &Published| now.plan.act.is_none() && now.plan.next == Wake::OnChange;
+        let pass = within("a steady cluster", published.wait_for(idle)).await?;
+        pass.map(|pass| pass.clone()).map_err(Failure::ours("follow the manager"))
     }
 
     /// The client URLs of all slots that there are.

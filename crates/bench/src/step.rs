@@ -72,7 +72,9 @@ impl Step {
                 Figure::time("all healthy", []),
             ],
             Self::Replace => vec![Figure::time("time", [Bar::TimesFloor(1.5)])],
-            Self::Plan => vec![Figure::time("time", [Bar::Median(20e-6)])],
+            Self::Plan => {
+                vec![Figure::time("steady", [Bar::Median(20e-6)]), Figure::time("longest", [Bar::Median(20e-6)])]
+            }
             Self::Manager => vec![
                 Figure { name: "resident", unit: Unit::Megabytes, bars: vec![Bar::Maximum(25.0)] },
                 Figure { name: "of a core", unit: Unit::Percent, bars: vec![Bar::Maximum(0.5)] },
@@ -106,7 +108,10 @@ impl Step {
             Self::HandOver => cost(ours::hand_over(shop, Minor::V3_6).await?),
             Self::KillLeader => killed(ours::kill(shop, Minor::V3_6).await?),
             Self::Replace => vec![seconds(ours::replace(shop, Minor::V3_6).await?)],
-            Self::Plan => vec![seconds(ours::plan(shop, Minor::V3_6, 9).await?)],
+            Self::Plan => {
+                let decisions = ours::plan(shop, Minor::V3_6, 9).await?;
+                vec![seconds(decisions.steady), seconds(decisions.longest)]
+            }
             Self::Manager => ours::manager(shop, 9).await?,
         })
     }

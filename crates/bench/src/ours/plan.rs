@@ -14,10 +14,18 @@ use crate::failure::Failure;
 /// Calls for one figure: enough to see microseconds.
 const CALLS: u32 = 2_000;
 
-/// One decision over what a manager sees of `size` members, on the pass of the way there whose decision takes longest.
-pub(crate) async fn plan(shop: &Workshop, minor: Minor, size: u8) -> Result<Duration, Failure> {
-    let ours = shop.declare(minor, 1).await?;
-    ours.is_formed(1).await?;
+/// What decisions take.
+pub(crate) struct Decisions {
+    /// When there is nothing to do.
+    pub(crate) steady: Duration,
+    /// On the pass of a scale-out where it takes longest.
+    pub(crate) longest: Duration,
+}
+
+/// One decision over what a manager of `size` members sees. The passes are gathered from a real scale-out; the clock runs when
+/// that cluster is gone again.
+pub(crate) async fn plan(shop: &Workshop, minor: Minor, size: u8) -> Result<Decisions, Failure> {
+    let ours = shop.cluster(minor, 1).await?;
     let mut passes = ours.published.clone();
     ours.set_size(size)?;
     let mut seen: Vec<Published> = Vec::new();
@@ -30,8 +38,9 @@ pub(crate) async fn plan(shop: &Workshop, minor: Minor, size: u8) -> Result<Dura
         formed = ours.is_formed(size) => formed?,
         () = gather => {}
     }
-    seen.push(ours.published.borrow().clone());
-    Ok(seen.iter().map(one).max().unwrap_or_default())
+    let steady = ours.steady().await?;
+    drop(ours);
+    Ok(Decisions { steady: one(&steady), longest: seen.iter().map(one).max().unwrap_or_default() })
 }
 
 fn one(pass: &Published) -> Duration {
