@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! NAME/cluster.yaml        what is declared; the user's
-//!      uid lock record.json layout.json
+//!      uid lock record.json layout.json ports.json
 //!      snapshots/          from before rolls
 //!      members/N/          one per slot
-//!          ports.json volume-id
+//!          volume-id
 //!          volume/         the member's disk: marker, etcd/
 //!          run/            what belongs to the process: seat, permit, ledger, status, launch, instance, log
 //! ```
@@ -69,6 +69,10 @@ impl ClusterDir {
         self.path.join("layout.json")
     }
 
+    pub(crate) fn ports(&self) -> PathBuf {
+        self.path.join("ports.json")
+    }
+
     /// Where snapshots from before rolls are kept.
     pub fn snapshots(&self) -> PathBuf {
         self.path.join("snapshots")
@@ -103,10 +107,6 @@ impl ClusterDir {
 impl SlotDir {
     pub(crate) fn path(&self) -> &Path {
         &self.path
-    }
-
-    pub(crate) fn ports(&self) -> PathBuf {
-        self.path.join("ports.json")
     }
 
     pub(crate) fn volume(&self) -> PathBuf {

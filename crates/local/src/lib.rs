@@ -23,6 +23,7 @@ pub mod manifest;
 mod members;
 pub mod open;
 pub mod platform;
+mod port_book;
 pub mod ports;
 pub mod process;
 mod readable;

@@ -17,6 +17,7 @@ use crate::{
     convert,
     directory::{ClusterDir, SlotDir},
     instance::Note,
+    port_book,
     ports::Ports,
     record_file::RecordFile,
     state_file::StateError,
@@ -34,9 +35,10 @@ pub(crate) struct Facts {
 /// What a process that keeps nothing knows of the slots.
 pub(crate) fn facts_on_disk(dir: &ClusterDir) -> Result<BTreeMap<Slot, Facts>, StateError> {
     let mut declared = supervisor::layout(dir)?;
+    let book = port_book::read(dir)?;
     let mut facts = BTreeMap::new();
     for files in dir.slots().map_err(StateError::unreadable(dir.path()))? {
-        if let Some(ports) = Ports::read(&files)? {
+        if let Some(&ports) = book.get(&files.slot) {
             let note = Note::read(&files).map_err(|error| Blocker(error.to_string()));
             facts.insert(files.slot, Facts { ports, declared: declared.remove(&files.slot), note });
         }

@@ -25,7 +25,8 @@ use crate::{
     instance::{Fate, Note},
     keeper::{Care, Intent, Keeper},
     look::Facts,
-    ports::{PortError, Ports},
+    port_book,
+    ports::PortError,
     process::{self, Identity, Process},
     state_file::{self, StateError},
     volume::{self, VolumeError},
@@ -91,6 +92,7 @@ impl Supervisor {
         let system = |what: String| move |source| SupervisorError::System { what, source };
         let slots = dir.slots().map_err(system(format!("{} cannot be listed", dir.path().display())))?;
         let processes = process::command_lines().map_err(system("/proc cannot be listed".to_owned()))?;
+        let book = port_book::read(&dir)?;
         let supervisor = Self { home, dir, care, statuses, keepers: Mutex::default() };
         for files in slots {
             volume::sweep(&files);
@@ -98,7 +100,7 @@ impl Supervisor {
             let running: Vec<u32> = running.map(|(pid, _)| *pid).collect();
             let found = take_over(&files, &running).await.map_err(system(format!("slot {}", files.slot)))?;
             let launch = declared.get(&files.slot).cloned();
-            if launch.is_some() || found.0.is_some() || Ports::read(&files)?.is_some() {
+            if launch.is_some() || found.0.is_some() || book.contains_key(&files.slot) {
                 supervisor.add(&files, launch, found)?;
             }
         }
@@ -123,8 +125,8 @@ impl Supervisor {
         for &slot in layout.slots.keys() {
             let files = self.dir.slot(slot);
             volume::ensure(&files)?;
-            Ports::of(&self.home, &files)?;
         }
+        port_book::assign(&self.home, &self.dir, layout.slots.keys().copied())?;
         Ok(())
     }
 
@@ -146,7 +148,7 @@ impl Supervisor {
         launch: Option<LaunchSpec>,
         found: (Option<Process>, Option<Note>),
     ) -> Result<(), SupervisorError> {
-        let ports = Ports::of(&self.home, files)?;
+        let ports = port_book::assign(&self.home, &self.dir, std::iter::once(files.slot))?[&files.slot];
         // Its volume is made when something is to start there: a slot that is only remembered has none.
         let watched = fs::create_dir_all(files.run()).and_then(|()| self.statuses.watch(&files.run()));
         watched.map_err(|source| SupervisorError::System {

@@ -47,10 +47,9 @@ async fn a_port_that_was_taken_before_the_first_start_is_named_too() {
     let stand = Stand::new().await;
     let [client, peer, metrics] = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let ports = [&client, &peer, &metrics].map(|listener| listener.local_addr().unwrap().port());
-    let text = serde_json::json!({"client": ports[0], "peer": ports[1], "metrics": ports[2]}).to_string();
+    let text = serde_json::json!({"0": {"client": ports[0], "peer": ports[1], "metrics": ports[2]}}).to_string();
     drop((client, metrics));
-    fs::create_dir_all(stand.slot(ZERO)).unwrap();
-    fs::write(stand.slot(ZERO).join("ports.json"), text).unwrap();
+    fs::write(stand.path().join("ports.json"), text).unwrap();
     let manager = stand.manager().await;
     manager.platform.hold(&[(ZERO, stand.launch())]).await;
     let words = format!("peer port {} of slot 0 is used by another process", ports[1]);
