@@ -68,7 +68,8 @@ pub(super) fn note_epochs(s: &Situation<'_>) -> Verdict {
 /// A reserved seat gets an empty disk and an instance that waits before it.
 fn prepare(s: &Situation<'_>, slot: Slot, seat: &Seat) -> Option<Step> {
     let instance = s.instance(slot);
-    if let Some(instance) = instance.filter(|instance| outlives_its_member(instance)) {
+    let is_over = |instance: &&Instance| outlives_its_member(instance) || missed_its_start(s, slot, seat, instance);
+    if let Some(instance) = instance.filter(is_over) {
         return Some(Step::Ground(GroundStep::Retire(slot, instance.id.clone())));
     }
     let volume = s.volume(slot)?;
@@ -83,6 +84,14 @@ fn prepare(s: &Situation<'_>, slot: Slot, seat: &Seat) -> Option<Step> {
 /// etcd runs in a slot whose seat has no member: it can only be the one before.
 const fn outlives_its_member(instance: &Instance) -> bool {
     matches!(instance.phase, Phase::Running)
+}
+
+/// It was given a permit for a member that was taken out again without it: whoever hangs at the gate once does not get a second
+/// member to wait for.
+fn missed_its_start(s: &Situation<'_>, slot: Slot, seat: &Seat, instance: &Instance) -> bool {
+    let permit = s.view(slot).and_then(|view| view.permit.as_ref()).map(|view| &view.permit);
+    let missed = permit.is_some_and(|permit| permit.instance == instance.id && permit.generation < seat.generation);
+    missed && instance.phase == Phase::AtGate
 }
 
 fn is_still(s: &Situation<'_>, slot: Slot) -> bool {
@@ -119,6 +128,7 @@ mod tests {
     use crate::{
         id::{Generation, MemberId, Slot},
         observation::{Blocker, Marker, Phase, Probe},
+        permit::ClusterState,
         plan::scenario::{Scenario, member, size},
     };
 
@@ -144,6 +154,14 @@ mod tests {
     #[test]
     fn a_member_that_somebody_removed_from_a_leaving_slot_leaves_no_seat() {
         Scenario::formed("VVV").size(size(1)).unlisted(2).expect("drop seat 2");
+    }
+
+    #[test]
+    fn who_hung_at_the_gate_with_a_permit_is_stopped_before_its_slot_is_used_again() {
+        let hung = Scenario::formed("VVu").permitted(2, 61_000, ClusterState::Existing).unlisted(2);
+        hung.expect("reserve seat 2 for 3.6.16").advance().expect("stop instance i2 in slot 2");
+        let patient = Scenario::formed("VVu").unlisted(2).expect("reserve seat 2 for 3.6.16").advance();
+        assert!(patient.next().starts_with("add slot 2 as a learner"), "{}", patient.next());
     }
 
     #[test]
