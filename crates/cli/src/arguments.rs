@@ -31,6 +31,7 @@ pub(crate) struct Cli {
 
 /// Understood by every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Common {
     /// How results are printed
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]

@@ -5,6 +5,8 @@ use comfy_table::{Cell, Color, Table, presets::NOTHING};
 
 use etcdop_core::summary::{ClusterPhase, MemberHealth};
 
+use crate::local::report::State;
+
 /// Rows below `heads`; colours are in the text and dropped where it is printed.
 pub(crate) fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> String {
     let mut table = Table::new();
@@ -48,18 +50,18 @@ pub(crate) const fn health_word(health: MemberHealth) -> &'static str {
 }
 
 /// What a cluster is about, in a word.
-pub(crate) fn phase(phase: ClusterPhase) -> Cell {
-    let color = match phase {
-        ClusterPhase::Running => Color::Green,
-        ClusterPhase::QuorumLost => Color::Red,
-        ClusterPhase::Recovering => Color::Yellow,
-        ClusterPhase::Creating | ClusterPhase::Scaling | ClusterPhase::Updating => Color::Cyan,
-        ClusterPhase::Pending | ClusterPhase::Hibernated => return Cell::new(phase_word(phase)),
-    };
-    Cell::new(phase_word(phase)).fg(color)
+pub(crate) fn phase(state: State) -> Cell {
+    let cell = Cell::new(state.word());
+    match state {
+        State::Cluster(ClusterPhase::Running) => cell.fg(Color::Green),
+        State::Cluster(ClusterPhase::QuorumLost) => cell.fg(Color::Red),
+        State::Cluster(ClusterPhase::Recovering) => cell.fg(Color::Yellow),
+        State::Cluster(ClusterPhase::Creating | ClusterPhase::Scaling | ClusterPhase::Updating) => cell.fg(Color::Cyan),
+        State::Cluster(ClusterPhase::Pending | ClusterPhase::Hibernated) | State::Down(_) => cell,
+    }
 }
 
-/// The same without colour.
+/// A phase without colour.
 pub(crate) const fn phase_word(phase: ClusterPhase) -> &'static str {
     match phase {
         ClusterPhase::Pending => "Pending",

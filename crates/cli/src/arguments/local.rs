@@ -17,6 +17,7 @@ pub(crate) struct Local {
 
 /// Which cluster, and where things are.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Which cluster")]
 pub(crate) struct Place {
     /// The directory that holds one directory per cluster [default: ~/.local/share/etcdop/local]
     #[arg(long, global = true, value_hint = ValueHint::DirPath)]
@@ -103,7 +104,7 @@ pub(crate) struct Up {
     /// Voting members: 0, 1, 3, 5, 7 or 9 [default: as declared; 3 for a new cluster]
     #[arg(long)]
     pub(crate) size: Option<Size>,
-    /// A minor such as 3.6 or a full version [default: as declared; the newest minor found for a new cluster]
+    /// A minor such as 3.6 or a full version [default: as declared; 3.6 for a new cluster]
     #[arg(long)]
     pub(crate) version: Option<VersionWish>,
     /// Print events line by line instead of the live view [default: text when stderr is no terminal]

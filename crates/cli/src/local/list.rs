@@ -1,7 +1,6 @@
 //! `ls`: every cluster in a line, each looked at now and all at the same time.
 
 use comfy_table::Cell;
-use etcdop_core::summary::ClusterPhase;
 use etcdop_local::{home::ClusterName, open::Cluster};
 use futures::future::join_all;
 use serde::Serialize;
@@ -9,7 +8,11 @@ use serde::Serialize;
 use crate::{
     exit::Exit,
     failure::Failure,
-    local::{Context, declared::look_at, report::Report, status::report},
+    local::{
+        Context,
+        declared::look_at,
+        report::{Report, State},
+    },
     output::Width,
     table::{cell, phase, table},
 };
@@ -19,7 +22,7 @@ use crate::{
 struct Row {
     name: String,
     /// Unknown when it cannot be looked at.
-    phase: Option<ClusterPhase>,
+    phase: Option<State>,
     ready: Option<usize>,
     size: Option<u8>,
     version: Option<String>,
@@ -42,12 +45,12 @@ pub(crate) async fn list(context: &Context) -> Result<Exit, Failure> {
 async fn row(context: &Context, name: &ClusterName) -> Row {
     let directory = context.home.cluster(name).path().to_owned();
     match seen(context, name).await {
-        Ok(Report { name, directory, manager_pid, summary }) => Row {
+        Ok(Report { name, directory, manager_pid, phase, ready, size, version, .. }) => Row {
             name,
-            phase: Some(summary.phase),
-            ready: Some(summary.ready),
-            size: Some(summary.size),
-            version: Some(summary.version.to_string()),
+            phase: Some(phase),
+            ready: Some(ready),
+            size: Some(size),
+            version: Some(version.to_string()),
             manager_pid,
             directory,
             problem: None,
@@ -68,7 +71,7 @@ async fn row(context: &Context, name: &ClusterName) -> Row {
 
 async fn seen(context: &Context, name: &ClusterName) -> Result<Report, Failure> {
     let cluster = Cluster::open(&context.home, name)?;
-    report(&cluster, &look_at(context, &cluster).await?)
+    Report::of(&cluster, &look_at(context, &cluster).await?)
 }
 
 fn text(rows: &[Row], width: Width) -> String {

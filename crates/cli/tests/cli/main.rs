@@ -1,0 +1,11 @@
+//! The binary `etcdop` as a user meets it: words, exit codes, and what real clusters do.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests; this reaches their helpers")]
+
+mod bad_input;
+mod cluster;
+mod commands;
+mod etcd;
+mod home;
+mod manager;
+mod up;
