@@ -97,9 +97,18 @@ impl Stand {
 
 impl Drop for Stand {
     fn drop(&mut self) {
-        for pid in processes(self.home.path()) {
-            // Gone meanwhile is as good.
-            let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+        // A keeper whose manager was dropped may be starting one just now, and one that becomes etcd shows no arguments for
+        // an instant: it is over when several looks in a row found nothing.
+        let began = Instant::now();
+        let mut quiet = 0;
+        while quiet < 5 && began.elapsed() < DEADLINE {
+            let left = processes(self.home.path());
+            quiet = if left.is_empty() { quiet + 1 } else { 0 };
+            for pid in left {
+                // Gone meanwhile is as good.
+                let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 }
