@@ -11,6 +11,7 @@ mod disk;
 mod edits;
 mod freeze;
 mod hibernation;
+mod labs;
 mod process;
 mod roll;
 mod roll_call;

@@ -14,6 +14,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// Its command line.
+    pub(crate) fn arguments(self) -> String {
+        let arguments = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap();
+        String::from_utf8_lossy(&arguments).replace('\0', " ")
+    }
+
     pub(crate) fn signal(self, signal: Signal) {
         // Gone meanwhile is as good: whoever needs it looks.
         let _ = kill_process(Pid::from_raw(self.pid).unwrap(), signal);

@@ -6,10 +6,7 @@ use etcdop_core::{desired::Patience, observation::Probe, reason::Reason};
 use etcdop_local::binaries::{Binaries, VersionWish};
 use rstest::rstest;
 
-use crate::{
-    process::Process,
-    stage::{Setup, Stage},
-};
+use crate::stage::{Setup, Stage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_3_5_over_3_6_to_3_7_every_member_is_restarted_once_a_minor_and_stays_itself() {
@@ -47,7 +44,7 @@ async fn changed_options_reach_every_member(#[case] version: &str, #[case] flag:
     let after = stage.roll_call(3).await;
     assert_eq!(after.members, before.members);
     for process in stage.processes().values() {
-        let arguments = arguments(*process);
+        let arguments = process.arguments();
         assert!(arguments.contains("--snapshot-count=5000"), "{arguments}");
         assert!(arguments.contains(&format!("--{flag}={value}")), "{arguments}");
     }
@@ -151,11 +148,6 @@ async fn with_a_broken_etcd(dir: &Path) -> String {
     fs::write(&broken, script).unwrap();
     fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).unwrap();
     newest.unwrap()
-}
-
-fn arguments(process: Process) -> String {
-    let arguments = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap();
-    String::from_utf8_lossy(&arguments).replace('\0', " ")
 }
 
 impl Stage {
