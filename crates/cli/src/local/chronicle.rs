@@ -149,3 +149,79 @@ impl Chronicle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etcdop_core::{size::Size, summary::MemberRow};
+
+    use super::*;
+
+    const ALMOST: Duration = Duration::from_millis(999);
+
+    fn summary(health: MemberHealth) -> Summary {
+        let row = MemberRow {
+            slot: Slot(0),
+            name: "a-0".to_owned(),
+            id: None,
+            role: None,
+            health,
+            leader: false,
+            version: None,
+            db_size: None,
+            db_in_use: None,
+            applied: None,
+            instance: None,
+            endpoint: String::new(),
+        };
+        Summary {
+            phase: ClusterPhase::Running,
+            converged: true,
+            size: 1,
+            ready: 1,
+            version: "3.6.16".parse().unwrap(),
+            cluster_id: None,
+            leader: None,
+            step: None,
+            reasons: Vec::new(),
+            members: vec![row],
+        }
+    }
+
+    fn members(chronicle: &mut Chronicle, summary: &Summary) -> Vec<String> {
+        let mut news = Vec::new();
+        chronicle.members(summary, &mut news);
+        news.iter().map(Event::text).collect()
+    }
+
+    fn reasons(chronicle: &mut Chronicle, reasons: &[Reason], at: Duration) -> usize {
+        let mut news = Vec::new();
+        chronicle.reasons(reasons, Mono::default().after(at), &mut news);
+        news.len()
+    }
+
+    #[test]
+    fn a_member_is_news_when_it_changes_and_when_it_comes_back() {
+        let mut chronicle = Chronicle::default();
+        assert_eq!(members(&mut chronicle, &summary(MemberHealth::Joining)), ["a-0 is joining"]);
+        assert_eq!(members(&mut chronicle, &summary(MemberHealth::Joining)).len(), 0);
+        assert_eq!(members(&mut chronicle, &summary(MemberHealth::Healthy)), ["a-0 is healthy"]);
+        let gone = Summary { members: Vec::new(), ..summary(MemberHealth::Healthy) };
+        assert_eq!(members(&mut chronicle, &gone).len(), 0);
+        assert_eq!(members(&mut chronicle, &summary(MemberHealth::Healthy)), ["a-0 is healthy"]);
+    }
+
+    #[test]
+    fn a_reason_is_news_once_when_it_has_held_for_a_second() {
+        let pending = |size| Reason::ScalePending(Size::ALL[size]);
+        let mut chronicle = Chronicle::default();
+        assert_eq!(reasons(&mut chronicle, &[pending(1)], Duration::ZERO), 0);
+        assert_eq!(reasons(&mut chronicle, &[pending(1)], ALMOST), 0);
+        assert_eq!(reasons(&mut chronicle, &[pending(1)], NEWS_AFTER), 1);
+        // The same with other figures is no news.
+        assert_eq!(reasons(&mut chronicle, &[pending(2)], NEWS_AFTER * 2), 0);
+        // Gone in between: it has to hold again.
+        assert_eq!(reasons(&mut chronicle, &[], NEWS_AFTER * 3), 0);
+        assert_eq!(reasons(&mut chronicle, &[pending(2)], NEWS_AFTER * 4), 0);
+        assert_eq!(reasons(&mut chronicle, &[pending(2)], NEWS_AFTER * 5), 1);
+    }
+}

@@ -102,6 +102,7 @@ async fn keep(manager: Manager, screen: &mut Screen, signals: &mut Signals) -> R
         }
     }
     screen.tell(&Event::Manager { what: "stopping the members; once more to leave at once".to_owned() })?;
+    screen.stopping();
     stop.cancel();
     let exit = tokio::select! {
         () = async { let _ = driver.await; platform.stop_members().await } => Exit::Ok,
@@ -157,6 +158,12 @@ impl Screen {
             None => self.lines.event(&Stamped { time: Timestamp::now(), event }, line)?,
         }
         Ok(())
+    }
+
+    fn stopping(&self) {
+        if let Some(view) = &self.view {
+            view.stopping();
+        }
     }
 
     /// From here on lines are printed plainly.

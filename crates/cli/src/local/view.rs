@@ -61,6 +61,11 @@ impl View {
         self.notes.set_message(note(published, summary));
     }
 
+    /// Says in the first line that the cluster is about its end.
+    pub(crate) fn stopping(&self) {
+        self.head.set_message(format!("{}: stopping the members", self.name));
+    }
+
     /// Keeps a line above the view.
     pub(crate) fn keep(&self, line: &str) {
         // A terminal that is gone needs no lines.
