@@ -33,6 +33,12 @@ mod scale_in;
 mod vacancy;
 
 #[cfg(test)]
+mod deadlocks;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod scenario;
 
 /// What one concern has to say in one pass.

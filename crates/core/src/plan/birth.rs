@@ -79,7 +79,8 @@ pub(super) fn form(s: &Situation<'_>) -> Verdict {
 /// The cluster that the founders formed, once the list can be read and each founder answers or is known to be lost.
 fn founders_cluster(s: &Situation<'_>) -> Result<Option<ClusterId>, Reason> {
     let answers = s.record.slots.keys().filter_map(|slot| s.observation.status.get(slot)?.known());
-    let clusters: BTreeSet<ClusterId> = answers.map(|status| status.cluster).collect();
+    let listed = s.roster().map(|roster| roster.cluster);
+    let clusters: BTreeSet<ClusterId> = answers.map(|status| status.cluster).chain(listed).collect();
     let mut clusters = clusters.into_iter();
     if let (Some(first), Some(other)) = (clusters.next(), clusters.next()) {
         return Err(Reason::SplitBirth { first, other });
@@ -201,7 +202,8 @@ fn is_lost(s: &Situation<'_>, slot: Slot) -> bool {
 /// Stands at the gate before an empty disk and was never permitted anything.
 fn is_fresh_at_gate(s: &Situation<'_>, slot: Slot) -> bool {
     let at_gate = s.instance(slot).is_some_and(|instance| instance.phase == Phase::AtGate);
-    at_gate && is_empty(s, slot) && !s.holds_permit(slot) && !is_lost(s, slot)
+    let empty = s.volume(slot).is_some_and(|volume| volume.marker == Marker::Empty);
+    at_gate && empty && !s.holds_permit(slot) && !is_lost(s, slot)
 }
 
 /// Why the founders cannot be permitted together yet: the slot is neither at the gate nor past it.
@@ -214,7 +216,8 @@ fn not_ready(s: &Situation<'_>, slot: Slot) -> Option<Reason> {
     }
     let why = match s.instance(slot).map(|instance| &instance.phase) {
         Some(Phase::AtGate | Phase::Running) => match &view.volume {
-            Probe::Known { .. } => return None,
+            Probe::Known { value: Some(_), .. } => return None,
+            Probe::Known { value: None, .. } => Blocker("it has no disk yet".to_owned()),
             Probe::Unknown { why, .. } => why.clone(),
         },
         Some(Phase::Refused(why)) => return Some(Reason::GateRefused { slot, why: why.clone() }),
@@ -240,9 +243,11 @@ fn permit(s: &Situation<'_>, slot: Slot) -> Option<Permit> {
 }
 
 fn silent(s: &Situation<'_>) -> Vec<Reason> {
+    let is_listed_at = |id, slot| s.roster().is_none() || s.member(id).is_some_and(|member| member.slot == Some(slot));
     let unanswered = s.record.slots.keys().filter_map(|&slot| {
         let why = match s.observation.status.get(&slot) {
-            Some(Probe::Known { .. }) => return None,
+            Some(Probe::Known { value, .. }) if is_listed_at(value.member, slot) => return None,
+            Some(Probe::Known { .. }) => Blocker("another member answers at its address".to_owned()),
             Some(Probe::Unknown { why, .. }) => why.clone(),
             None => Blocker("it was not asked yet".to_owned()),
         };

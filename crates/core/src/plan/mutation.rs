@@ -159,12 +159,13 @@ pub(super) fn resolve_leave(s: &Situation<'_>) -> Verdict {
     }
 }
 
-/// Rule 6: the rest must be all up; for a dead member it is enough that the rest has a quorum. Learners never count.
+/// Rule 6: the rest must be all up; for a dead member it is enough that the rest has a quorum. Learners never count. The last
+/// voter never leaves.
 pub(super) fn may_leave(s: &Situation<'_>, member: &Member<'_>) -> bool {
     if member.is_learner() {
         return true;
     }
-    if s.death(member).is_some() { s.survives_without(member.id()) } else { s.sick_voter(Some(member.id())).is_none() }
+    s.survives_without(member.id()) && (s.death(member).is_some() || s.sick_voter(Some(member.id())).is_none())
 }
 
 fn leave(s: &Situation<'_>, member: &Member<'_>, leavers: &[MemberId]) -> Verdict {
@@ -306,6 +307,7 @@ mod tests {
     #[case::removes_the_dead_while_another_is_sick(Scenario::formed("VVxVD").leaving(&[4]), "remove member a4")]
     #[case::keeps_a_dead_member_that_came_back(Scenario::formed("VVV").leaving(&[2]), "close")]
     #[case::keeps_a_silent_member_that_nothing_says_is_dead_any_more(Scenario::formed("VVv").linked(2).leaving(&[2]), "close")]
+    #[case::never_takes_the_last_voter(Scenario::formed("VVV").size(Size::ALL[1]).leader(2).leaving(&[1, 2]).unlisted(0).unlisted(1), "drop seat 1; close")]
     #[case::takes_a_learner_out_while_a_voter_is_sick(Scenario::formed("VVxu").leaving(&[3]), "remove member a3")]
     fn a_removal(#[case] scenario: Scenario, #[case] next: &str) {
         scenario.expect(next);

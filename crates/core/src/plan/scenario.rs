@@ -41,9 +41,12 @@ const COMMITTED: u64 = 10_000;
 
 mod forming;
 mod words;
+mod world;
+
+pub(super) use world::World;
 
 /// A situation to be planned for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Scenario {
     pub(super) desired: Desired,
     pub(super) seen: Observation,
@@ -85,11 +88,6 @@ pub(super) fn commits(plan: &Plan) -> Option<Record> {
         Some(Step::Record(record)) => Some(*record),
         _ => None,
     }
-}
-
-/// The step in words, or `idle`.
-pub(super) fn told(plan: &Plan) -> String {
-    acts(plan).map_or_else(|| "idle".to_owned(), |step| step.to_string())
 }
 
 fn known<T>(value: T) -> Probe<T> {
@@ -144,7 +142,7 @@ impl Scenario {
     /// A formed cluster as in the picture, of etcd 3.6, wanted with as many voters as it has seats.
     pub(super) fn formed(picture: &str) -> Self {
         let slots = u64::try_from(picture.chars().filter(|kind| *kind != '.').count()).unwrap();
-        let mut scenario = Self::unborn(if slots.is_multiple_of(2) { slots + 1 } else { slots });
+        let mut scenario = Self::unborn(if slots.is_multiple_of(2) { slots + 1 } else { slots }.min(9));
         scenario.record_mut().birth = Birth::Formed(CLUSTER);
         scenario.record_mut().max_learners = MAX_LEARNERS;
         scenario.record_mut().readable_from = Some(0);

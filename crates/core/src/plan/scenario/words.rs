@@ -1,11 +1,50 @@
 //! What a plan does, in words that tests can name.
 
+use std::fmt;
+
 use super::{Scenario, acts};
 use crate::{
     observation::Probe,
     record::{Birth, Mutation, Record, Seat},
     step::{GroundStep, Step},
 };
+
+/// Only what decides: a failing property shows one.
+impl fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (record, seen) = (self.record(), &self.seen);
+        let size = self.desired.size;
+        writeln!(f, "size {size} of {} at {:?} under {:?}", self.desired.template.version, self.now.0, seen.slots)?;
+        writeln!(f, "{:?} {} up to {:?}", record.birth, record.incarnation, record.generation)?;
+        writeln!(f, "open: {:?} since {:?}, unsettled: {:?}", record.open, seen.open_since, seen.unsettled)?;
+        for (slot, seat) in &record.slots {
+            let version = seat.launch.version();
+            writeln!(f, "seat {slot}: {:?} of {:?}, {version} at {}", seat.generation, seat.member, seat.epoch)?;
+        }
+        for (slot, view) in &seen.ground {
+            let declared = view.declared.as_ref().map(|launch| launch.version().to_string());
+            let instance =
+                view.instance.known().map(|i| i.as_ref().map(|i| (&i.phase, i.launch.version().to_string())));
+            let marker = view.volume.known().map(|volume| volume.as_ref().map(|volume| &volume.marker));
+            let permit = view.permit.as_ref().map(|view| (&view.permit.instance, view.permit.generation, view.since));
+            writeln!(f, "slot {slot}: {declared:?} {instance:?}\n    {marker:?}\n    {permit:?}")?;
+        }
+        for (slot, status) in &seen.status {
+            match status {
+                Probe::Known { value, at } => {
+                    let (member, leader, term) = (value.member, value.leader, value.term);
+                    writeln!(f, "answer {slot}: {member} follows {leader:?} in {term}, {} at {at:?}", value.version)?;
+                }
+                Probe::Unknown { since, .. } => writeln!(f, "answer {slot}: none since {since:?}")?,
+            }
+        }
+        writeln!(f, "peer ports: {:?}, links: {:?}", seen.peer_ports, seen.links)?;
+        match seen.roster.known() {
+            Some(roster) => writeln!(f, "list of {}: {:#?}", roster.cluster, roster.members),
+            None => writeln!(f, "no list"),
+        }
+    }
+}
 
 impl Scenario {
     /// The step in words, with what a commit changes; or `wait: ` and the reasons.
