@@ -1,5 +1,5 @@
 //! Where a test lets the manager die: right before or right after its n-th change of anything. All changes pass here, so a test can
-//! count them in one run and kill the manager at each of them in the next. Without the feature `failpoints` there is nothing here.
+//! count them in one run and kill the manager at each of them in the next. A step that is tried again is the same change. Without the feature `failpoints` there is nothing here.
 
 use std::future::Future;
 
@@ -37,7 +37,7 @@ mod armed {
         fs::OpenOptions,
         io::Write,
         path::PathBuf,
-        sync::atomic::{AtomicU64, Ordering},
+        sync::{Mutex, PoisonError},
     };
 
     use etcdop_core::step::Step;
@@ -49,9 +49,15 @@ mod armed {
         After,
     }
 
+    #[derive(Debug, Default)]
+    struct Counted {
+        number: u64,
+        last: Option<Step>,
+    }
+
     #[derive(Debug)]
     pub(super) struct Armed {
-        count: AtomicU64,
+        counted: Mutex<Counted>,
         /// `ETCDOP_FAILPOINT=<n>:before|after`.
         die_at: Option<(u64, When)>,
         /// `ETCDOP_FAILPOINT_LOG=path`: one line for each change, its number and its words.
@@ -64,7 +70,7 @@ mod armed {
             let die_at = env::var("ETCDOP_FAILPOINT")
                 .ok()
                 .map(|text| parse(&text).expect("ETCDOP_FAILPOINT is NUMBER:before or NUMBER:after"));
-            Self { count: AtomicU64::new(0), die_at, log: env::var_os("ETCDOP_FAILPOINT_LOG").map(PathBuf::from) }
+            Self { counted: Mutex::default(), die_at, log: env::var_os("ETCDOP_FAILPOINT_LOG").map(PathBuf::from) }
         }
     }
 
@@ -80,7 +86,14 @@ mod armed {
 
     impl Armed {
         pub(super) fn count(&self, step: &Step) -> u64 {
-            let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            if counted.last.as_ref() == Some(step) {
+                return counted.number;
+            }
+            counted.number += 1;
+            counted.last = Some(step.clone());
+            let number = counted.number;
+            drop(counted);
             if let Some(path) = &self.log {
                 let written = OpenOptions::new()
                     .create(true)

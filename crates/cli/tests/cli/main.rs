@@ -6,6 +6,8 @@ mod bad_input;
 mod cluster;
 mod commands;
 mod etcd;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod home;
 mod manager;
 mod up;

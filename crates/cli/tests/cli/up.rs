@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread::JoinHandle,
 };
@@ -22,7 +22,12 @@ impl Up {
     /// `etcdop local up ARGUMENTS`.
     pub(crate) fn start(home: &Home, arguments: &[&str]) -> Self {
         let mut command = home.command(&["up"]);
-        let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        Self::spawn(command.args(arguments))
+    }
+
+    /// The command as it is.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
@@ -48,6 +53,12 @@ impl Up {
             let lines = self.lines.lock().unwrap();
             lines.iter().find(|line| line.contains(words)).cloned().ok_or_else(|| lines.join("\n"))
         })
+    }
+
+    /// How it ended, if it did.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Waits for its end; says how it ended and what it printed.

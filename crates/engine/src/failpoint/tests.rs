@@ -15,10 +15,10 @@ use super::{
 /// Where the manager that is run notes what it did.
 const DONE: &str = "ETCDOP_FAILPOINT_TEST";
 
-/// Three changes, each a line in a file.
+/// Three changes, each a digit in a file; the second one is tried twice.
 async fn manage(done: &Path) {
     let failpoint = Failpoint::default();
-    for member in 1..=3 {
+    for member in [1, 2, 2, 3] {
         let change = async {
             let before = fs::read_to_string(done).unwrap_or_default();
             fs::write(done, format!("{before}{member}")).unwrap();
@@ -34,9 +34,13 @@ async fn a_manager_dies_right_before_or_after_its_nth_change() {
     }
     let files = tempfile::tempdir().unwrap();
     let (done, log) = (files.path().join("done"), files.path().join("log"));
-    for (point, changes, lines) in
-        [("1:before", "", 1), ("1:after", "1", 1), ("3:before", "12", 3), ("3:after", "123", 3), ("4:before", "123", 3)]
-    {
+    for (point, changes, lines) in [
+        ("1:before", "", 1),
+        ("1:after", "1", 1),
+        ("2:after", "12", 2),
+        ("3:before", "122", 3),
+        ("4:before", "1223", 3),
+    ] {
         fs::write(&done, "").unwrap();
         fs::write(&log, "").unwrap();
         let manager = Command::new(env::current_exe().unwrap())

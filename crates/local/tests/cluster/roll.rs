@@ -140,7 +140,7 @@ async fn with_a_broken_etcd(dir: &Path) -> String {
         let folder = dir.join(minor);
         fs::create_dir(&folder).unwrap();
         std::os::unix::fs::symlink(binaries.etcd(&version).unwrap(), folder.join("etcd")).unwrap();
-        newest.get_or_insert(version.to_string());
+        newest.get_or_insert_with(|| version.to_string());
     }
     let broken = dir.join("etcd");
     let script =

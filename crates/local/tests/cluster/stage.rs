@@ -5,6 +5,7 @@ use std::{
     fmt::Write,
     fs,
     future::Future,
+    num::NonZeroU32,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -36,6 +37,8 @@ use crate::process::{self, Process};
 
 /// For everything that is waited for; far more than it takes, also on a loaded machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+/// Of all writers of a test.
+const WRITES: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// Between two looks at what nobody tells us of.
 const PACE: Duration = Duration::from_millis(10);
 
@@ -274,7 +277,8 @@ impl Stage {
 
     /// Writers and a watcher that follow the cluster wherever it goes.
     pub(crate) async fn witness(&self) -> Witness {
-        let options = Options::default();
+        // Enough that some are always under way, and little beside what the members do.
+        let options = Options { writes_per_second: WRITES, ..Options::default() };
         let witness = Witness::start(self.endpoints.clone(), options).await.unwrap();
         acked_more(&witness, 20).await;
         witness
