@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, builder::Styles};
+use clap::{Args, CommandFactory, Parser, Subcommand, builder::Styles};
 use clap_complete::Shell;
 
 use crate::{exit::EXIT_CODES, output::Format};
@@ -16,7 +16,6 @@ pub(crate) mod local;
     name = "etcdop",
     version,
     about,
-    after_help = EXIT_CODES,
     subcommand_required = true,
     arg_required_else_help = true,
     styles = Styles::styled(),
@@ -44,7 +43,6 @@ pub(crate) struct Common {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Real etcd clusters on this machine: no Kubernetes, no root
-    #[command(after_help = EXIT_CODES)]
     Local(local::Local),
     /// Print the completions for a shell
     ///
@@ -64,14 +62,20 @@ pub(crate) enum Command {
     Version,
 }
 
+/// The command line with its exit codes below every help text and in every manual page.
+pub(crate) fn command() -> clap::Command {
+    fn with_exit_codes(command: clap::Command) -> clap::Command {
+        command.after_help(EXIT_CODES).mut_subcommands(with_exit_codes)
+    }
+    with_exit_codes(Cli::command())
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -160,7 +160,7 @@ async fn perform(scene: &Scene, stage: &mut Stage, steps: &mut Vec<Step>, output
     done(steps, format!("create {} on {}", scene.size, scene.minor), created, output)?;
     stage.call_witness().await?;
     for act in scene.acts {
-        let took = stage.perform(act).await?;
+        let took = stage.perform(*act).await?;
         done(steps, act.to_string(), took, output)?;
     }
     Ok(())

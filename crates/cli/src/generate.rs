@@ -2,12 +2,11 @@
 
 use std::{fs, io, path::Path};
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 use serde::Serialize;
 
 use crate::{
-    arguments::Cli,
+    arguments::command,
     exit::Exit,
     failure::Failure,
     output::{self, Output},
@@ -16,7 +15,7 @@ use crate::{
 /// Prints the completions for `shell`.
 pub(crate) fn completions(shell: Shell) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "etcdop", &mut script);
+    clap_complete::generate(shell, &mut command(), "etcdop", &mut script);
     output::raw(&script)?;
     Ok(Exit::Ok)
 }
@@ -30,7 +29,7 @@ struct Pages {
 pub(crate) fn man(dir: &Path, output: Output) -> Result<Exit, Failure> {
     let unwritable = |source| Failure::Unwritable { path: dir.to_owned(), source };
     fs::create_dir_all(dir).map_err(unwritable)?;
-    let mut command = Cli::command();
+    let mut command = command();
     command.build();
     let mut pages = Pages { pages: Vec::new() };
     write_pages(&command, dir, &mut pages).map_err(unwritable)?;

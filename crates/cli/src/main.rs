@@ -16,7 +16,7 @@ mod table;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::{
     arguments::{Cli, Command},
@@ -26,7 +26,8 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let parsed = Cli::from_arg_matches(&arguments::command().get_matches());
+    let cli = parsed.unwrap_or_else(|error| error.exit());
     let output = Output::new(cli.common.output);
     logging::start(cli.common.verbose);
     let exit = match run(cli.command, output) {

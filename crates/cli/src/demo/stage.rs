@@ -13,9 +13,8 @@ use etcdop_local::{
     binaries::{Binaries, VersionWish},
     faults,
     home::Home,
-    open::{Cluster, Manager, OpenError},
+    open::{Cluster, Manager},
     platform::LocalPlatform,
-    state_file::StateError,
     watch::DesiredWatch,
 };
 use etcdop_witness::{Bill, Options, Witness};
@@ -32,10 +31,12 @@ use crate::{
     progress::Spinner,
 };
 
-/// How long a step may take. The longest one rolls three members.
-const STEP: Duration = Duration::from_mins(1);
-/// How long a frozen member is waited for: nobody watches a demo for the five minutes of real life.
-const REPLACE_AFTER: (&str, &str) = ("replaceAfter: 5m", "replaceAfter: 5s");
+/// How long a step may take on a machine that has other things to do. The longest one rolls three members, in half a minute.
+const STEP: Duration = Duration::from_mins(3);
+/// What the template of a manifest says.
+const PATIENT: &str = "replaceAfter: 5m";
+/// What it says while a member is frozen: nobody watches a demo for five minutes.
+const IMPATIENT: &str = "replaceAfter: 5s";
 
 /// A cluster that is kept in this process.
 #[derive(Debug)]
@@ -58,7 +59,6 @@ impl Stage {
     pub(crate) async fn set(scene: &Scene, home: &Home, binaries: &Binaries) -> Result<Self, Failure> {
         let name = scene.name.parse()?;
         let cluster = Cluster::create(home, &name, scene.size, &VersionWish::Newest(scene.minor))?;
-        shorten_patience(&cluster)?;
         let began = Instant::now();
         let Manager { platform, declared } = cluster.manager(binaries.clone()).await?;
         let (driver, published) = Driver::new(Arc::new(platform.clone()), declared.desired.clone(), Tuning::default());
@@ -93,19 +93,26 @@ impl Stage {
     }
 
     /// Does it, and waits until the cluster has got over it; says how long that took.
-    pub(crate) async fn perform(&mut self, act: &Act) -> Result<Duration, Failure> {
+    pub(crate) async fn perform(&mut self, act: Act) -> Result<Duration, Failure> {
         if let Some(witness) = &self.witness {
             witness.phase(act.to_string());
         }
         let before = self.published.borrow_and_update().clone();
         let now = summary(&before);
-        let goal = Goal::of(*act, &before, &now);
+        let goal = Goal::of(act, &before, &now);
         let began = Instant::now();
-        self.begin(*act, &now).await?;
-        reach(&mut self.published, &goal, &act.to_string(), began, self.witness.as_ref()).await
+        self.begin(act, &now).await?;
+        let took = reach(&mut self.published, &goal, &act.to_string(), began, self.witness.as_ref()).await?;
+        if act == Act::Freeze {
+            set_patience(&self.cluster, IMPATIENT, PATIENT)?;
+        }
+        Ok(took)
     }
 
     async fn begin(&self, act: Act, now: &Summary) -> Result<(), Failure> {
+        if act == Act::Freeze {
+            set_patience(&self.cluster, PATIENT, IMPATIENT)?;
+        }
         match act {
             Act::Scale(size) | Act::Wake(size) => self.cluster.set_size(size)?,
             Act::Hibernate => self.cluster.set_size(etcdop_core::size::Size::ZERO)?,
@@ -194,10 +201,9 @@ fn pump(mut published: watch::Receiver<Published>) -> (AbortOnDropHandle<()>, wa
     (AbortOnDropHandle::new(tokio::spawn(pump)), receiver)
 }
 
-/// The template of a new manifest, for people who do not want to wait.
-fn shorten_patience(cluster: &Cluster) -> Result<(), Failure> {
+/// Edits the manifest as a user would.
+fn set_patience(cluster: &Cluster, from: &str, to: &str) -> Result<(), Failure> {
     let path = cluster.directory().manifest();
-    let written =
-        fs::read_to_string(&path).and_then(|text| fs::write(&path, text.replace(REPLACE_AFTER.0, REPLACE_AFTER.1)));
-    written.map_err(|source| Failure::Open(OpenError::State(StateError::Unwritable { path, source })))
+    let written = fs::read_to_string(&path).and_then(|text| fs::write(&path, text.replace(from, to)));
+    written.map_err(|source| Failure::Unwritable { path, source })
 }

@@ -17,6 +17,7 @@ fn help_names_every_command_and_every_exit_code() {
     for command in commands {
         assert!(said.stdout.contains(&format!("\n  {command} ")), "{command}: {}", said.stdout);
     }
+    let said = run(&["local", "up", "--help"]);
     for code in ["0  ", "1  ", "2  ", "3  ", "4  ", "5  ", "130"] {
         assert!(said.stdout.contains(&format!("\n  {code}  ")), "{code}: {}", said.stdout);
     }
@@ -52,7 +53,7 @@ fn every_command_has_a_manual_page() {
     assert_eq!(said.code, Some(0), "{said:?}");
     for page in ["etcdop", "etcdop-local", "etcdop-local-up", "etcdop-local-scale", "etcdop-completions"] {
         let text = fs::read_to_string(dir.join(format!("{page}.1"))).unwrap();
-        assert!(text.contains(".SH SYNOPSIS"), "{page}");
+        assert!(text.contains(".SH SYNOPSIS") && text.contains("Exit codes:"), "{page}");
     }
     let said = run(&["man", "/dev/null/man"]);
     said.refused(1, &["error: /dev/null/man cannot be written", "cause:"]);

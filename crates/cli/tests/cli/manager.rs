@@ -77,6 +77,19 @@ fn an_edit_of_the_manifest_is_carried_out_and_a_broken_one_is_shown() {
 }
 
 #[test]
+fn an_interrupted_demo_leaves_nothing_behind() {
+    let home = Home::new();
+    let mut demo = Up::spawn(home.command(&["demo"]).env("TMPDIR", home.path()));
+    demo.await_line("scale to 3");
+    assert!(!home.members().is_empty());
+    demo.signal(Signal::INT);
+    let (status, lines) = demo.ended();
+    assert_eq!(status.code(), Some(130), "{lines:?}");
+    assert!(home.processes().is_empty());
+    assert!(home.files().is_empty(), "{:?}", home.files().keys());
+}
+
+#[test]
 fn events_are_json_for_programs() {
     let home = Home::new();
     let mut up = Up::start(&home, &["a", "--size", "1", "--log-format", "json"]);
