@@ -39,7 +39,7 @@ mod properties;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
-mod scenario;
+pub(crate) mod scenario;
 
 /// What one concern has to say in one pass.
 #[derive(Clone, Debug, PartialEq, Eq)]

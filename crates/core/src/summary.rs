@@ -233,3 +233,126 @@ fn phase(s: &Situation<'_>, plan: &Plan, ready: usize) -> ClusterPhase {
     let behind = s.members.iter().any(|member| member.instance().is_some_and(|instance| instance.launch != wanted));
     if restarting || behind { ClusterPhase::Updating } else { ClusterPhase::Running }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        observation::{Blocker, Marker},
+        permit::ClusterState,
+        plan::scenario::{NOW, Scenario, member, size},
+        size::Size,
+    };
+
+    fn summary(scenario: &Scenario) -> Summary {
+        summarize(&scenario.desired, &scenario.seen, &scenario.plan(), scenario.now)
+    }
+
+    #[rstest]
+    #[case::nothing_yet(Scenario::unborn(3), ClusterPhase::Pending, 0)]
+    #[case::founders_come_up(Scenario::forming("ggp"), ClusterPhase::Creating, 0)]
+    #[case::growing(Scenario::formed("VVVgg"), ClusterPhase::Scaling, 3)]
+    #[case::learners_catch_up(Scenario::formed("VVVll"), ClusterPhase::Scaling, 3)]
+    #[case::shrinking(Scenario::formed("VVVVV").size(size(3)), ClusterPhase::Scaling, 5)]
+    #[case::to_be_rolled(Scenario::formed("VVV").version("3.7.3"), ClusterPhase::Updating, 3)]
+    #[case::one_restarts(
+        Scenario::formed("VVV").version("3.7.3").restarting(1, "3.6.16", 1).restarted_in_vain(1, Phase::Running),
+        ClusterPhase::Updating,
+        2
+    )]
+    #[case::one_is_silent(Scenario::formed("VVv"), ClusterPhase::Recovering, 2)]
+    #[case::one_is_dead(Scenario::formed("VVD"), ClusterPhase::Recovering, 2)]
+    #[case::too_many_are_down(Scenario::formed("Vxx").no_roster(), ClusterPhase::QuorumLost, 0)]
+    #[case::the_list_cannot_be_read(Scenario::formed("VVV").no_roster(), ClusterPhase::Recovering, 0)]
+    fn a_cluster_that_is_not_as_declared_says_what_it_is_about(
+        #[case] scenario: Scenario,
+        #[case] phase: ClusterPhase,
+        #[case] ready: usize,
+    ) {
+        let summary = summary(&scenario);
+        assert_eq!((summary.phase, summary.ready, summary.converged), (phase, ready, false));
+        assert!(summary.step.is_some() || !summary.reasons.is_empty(), "says neither what it does nor what blocks");
+    }
+
+    #[test]
+    fn a_cluster_as_declared_is_converged() {
+        let summary = summary(&Scenario::formed("VVV"));
+        assert_eq!((summary.phase, summary.ready, summary.converged), (ClusterPhase::Running, 3, true));
+        assert_eq!((summary.step, summary.reasons.len(), summary.leader), (None, 0, Some(member(0))));
+        assert_eq!(summary.cluster_id.map(|id| id.to_string()), Some("c0ffee".to_owned()));
+    }
+
+    #[test]
+    fn a_sleeping_cluster_is_converged_once_nothing_runs() {
+        let falling_asleep = Scenario::formed("VVV").size(Size::ZERO);
+        assert_eq!(summary(&falling_asleep).phase, ClusterPhase::Hibernated);
+        assert!(!summary(&falling_asleep).converged);
+        let asleep = summary(&falling_asleep.asleep());
+        assert_eq!((asleep.phase, asleep.converged), (ClusterPhase::Hibernated, true));
+        assert!(asleep.members.iter().all(|row| row.health == MemberHealth::Stopped));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_shown_as_ready() {
+        let mut blind = Scenario::formed("VVV").no_roster();
+        blind.view_mut(2).instance = Probe::Unknown { why: Blocker("refused".to_owned()), since: NOW };
+        let summary = summary(&blind);
+        assert!(summary.members.iter().all(|row| row.role.is_none() && row.health == MemberHealth::Silent));
+        assert_eq!(summary.members[2].instance.as_deref(), Some("unknown: refused"));
+        assert_eq!(summary.endpoints().count(), 0);
+    }
+
+    #[test]
+    fn clients_are_sent_to_healthy_voters_only() {
+        let summary = summary(&Scenario::formed("VVvL"));
+        assert_eq!(summary.endpoints().collect::<Vec<_>>(), ["http://127.0.0.1:12380", "http://127.0.0.1:12381"]);
+    }
+
+    #[rstest]
+    #[case::leads("V", MemberHealth::Healthy, "running")]
+    #[case::silent("VVv", MemberHealth::Silent, "running")]
+    #[case::ended("VVx", MemberHealth::Silent, "exited: exit code 2")]
+    #[case::disk_lost("VVD", MemberHealth::Dead, "at the gate")]
+    #[case::joins("Vuu", MemberHealth::Joining, "at the gate")]
+    #[case::waits_to_be_added("Vgg", MemberHealth::Joining, "at the gate")]
+    fn the_last_member_of(#[case] picture: &str, #[case] health: MemberHealth, #[case] instance: &str) {
+        let row = summary(&Scenario::formed(picture)).members.pop().unwrap();
+        assert_eq!((row.health, row.instance.as_deref()), (health, Some(instance)));
+    }
+
+    #[rstest]
+    #[case::pending(Phase::Pending(Blocker("no node".to_owned())), "pending: no node")]
+    #[case::refused(Phase::Refused(Blocker("another life".to_owned())), "refused: another life")]
+    #[case::stopping(Phase::Stopping, "stopping")]
+    fn an_instance_on_its_way_is_told(#[case] phase: Phase, #[case] words: &str) {
+        let row = summary(&Scenario::formed("VVx").phase(2, phase)).members.pop().unwrap();
+        assert_eq!(row.instance.as_deref(), Some(words));
+    }
+
+    #[test]
+    fn a_row_shows_what_the_member_says_of_itself() {
+        let mut summary = summary(&Scenario::formed("VVL"));
+        let (learner, leader) = (summary.members.pop().unwrap(), summary.members.swap_remove(0));
+        assert_eq!((leader.leader, leader.role, leader.name.as_str()), (true, Some(Role::Voter), "m0"));
+        assert_eq!((learner.leader, learner.role, learner.id), (false, Some(Role::Learner), Some(member(2))));
+        assert_eq!(learner.version.map(|version| version.to_string()), Some("3.6.16".to_owned()));
+        assert_eq!((learner.db_size, learner.db_in_use, learner.applied), (Some(20_480), Some(16_384), Some(10_000)));
+    }
+
+    #[test]
+    fn a_slot_that_is_left_over_keeps_the_cluster_from_being_done() {
+        let left_over = Scenario::formed("VVV").disk(3, Some(Marker::Foreign("files".to_owned())));
+        assert!(!summary(&left_over).converged);
+    }
+
+    #[test]
+    fn a_summary_is_written_with_ids_as_etcdctl_prints_them() {
+        let permitted = Scenario::formed("Vuu").permitted(1, 100, ClusterState::Existing);
+        let text = serde_json::to_string(&summary(&permitted)).unwrap();
+        for part in [r#""phase":"Scaling""#, r#""clusterId":"c0ffee""#, r#""leader":"a0""#, r#""health":"joining""#] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
+}

@@ -237,13 +237,15 @@ fn a_manager_that_died_over_each_open_mutation_is_succeeded() {
     assert_ne!(status.leader, Some(member(0)), "leadership was moved before the leader's restart");
 }
 
-/// From every size to every other, under either policy, in parallel or one at a time, with any minority dead.
+/// From every size to every other, under either policy, in parallel or one at a time, with any minority dead; of the large ones
+/// only neighbours, which take the same ways in less time.
 #[test]
 fn every_size_reaches_every_other_whatever_minority_is_dead() {
     let odd = [1_u8, 3, 5, 7, 9];
     for (from, to) in odd.iter().flat_map(|&from| odd.map(|to| (from, to))) {
         for dead in 0_u16..1 << from {
-            if dead.count_ones() as usize > tolerance(from.into()) {
+            let neighbours = dead.count_ones() + dead.leading_zeros() + dead.trailing_zeros() >= 16;
+            if dead.count_ones() as usize > tolerance(from.into()) || (from > 5 && !neighbours) {
                 continue;
             }
             let picture: String = (0..from).map(|slot| if dead >> slot & 1 == 1 { 'D' } else { 'V' }).collect();

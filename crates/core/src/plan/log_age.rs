@@ -39,7 +39,8 @@ pub(super) fn before_roll(s: &Situation<'_>, cluster: Minor, to: Minor) -> Optio
         return Some(Verdict::wait(Reason::RollBlocked { member: silent.id() }));
     }
     let counts = s.members.iter().filter_map(Member::instance);
-    let count = counts.map(|instance| instance.launch.template.options.snapshot_count.unwrap_or(SNAPSHOT_COUNT)).max()?;
+    let count =
+        counts.map(|instance| instance.launch.template.options.snapshot_count.unwrap_or(SNAPSHOT_COUNT)).max()?;
     let missing = (from + count + MARGIN).saturating_sub(statuses().map(|status| status.applied).min()?);
     let at = s.leader.filter(|_| missing > 0)?;
     Some(Verdict::Act(Step::Etcd(EtcdStep::PadLog { at, entries: missing })))

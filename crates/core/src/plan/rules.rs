@@ -34,6 +34,14 @@ fn hollow(generation: u64) -> Marker {
 #[case::a_named_learner_may_not(
     Scenario::formed("VVL").phase(2, Phase::AtGate).marker(2, Marker::Empty).silent_for(2, 1), "open leave of 2"
 )]
+#[case::also_when_its_start_was_not_noted_yet(
+    Scenario::formed("VVL")
+        .phase(2, Phase::AtGate)
+        .marker(2, Marker::Empty)
+        .silent_for(2, 1)
+        .with(|s| s.seat_mut(2).epoch = 0),
+    "open leave of 2"
+)]
 #[case::a_learner_that_counted_a_start_may_not(Scenario::formed("VVu").with(|s| s.seat_mut(2).epoch = 1), "open leave of 2")]
 #[case::nor_one_whose_log_is_gone(Scenario::formed("VVu").marker(2, hollow(3)), "open leave of 2")]
 #[case::nor_one_on_an_older_copy_of_its_disk(Scenario::formed("VVV").with(|s| s.seat_mut(2).epoch = 7), "open leave of 2")]

@@ -35,47 +35,47 @@ use crate::{
     version::{EtcdVersion, Minor},
 };
 
-pub(super) const CLUSTER: ClusterId = ClusterId(0x00c0_ffee);
-pub(super) const NOW: Mono = Mono(Duration::from_secs(1000));
+pub(crate) const CLUSTER: ClusterId = ClusterId(0x00c0_ffee);
+pub(crate) const NOW: Mono = Mono(Duration::from_secs(1000));
 const COMMITTED: u64 = 10_000;
 
 mod forming;
 mod words;
 mod world;
 
-pub(super) use world::World;
+pub(crate) use world::World;
 
 /// A situation to be planned for.
 #[derive(Clone)]
-pub(super) struct Scenario {
-    pub(super) desired: Desired,
-    pub(super) seen: Observation,
-    pub(super) now: Mono,
+pub(crate) struct Scenario {
+    pub(crate) desired: Desired,
+    pub(crate) seen: Observation,
+    pub(crate) now: Mono,
 }
 
-pub(super) fn template(version: &str) -> Template {
+pub(crate) fn template(version: &str) -> Template {
     Template { version: version.parse().unwrap(), options: EtcdOptions::default() }
 }
 
-pub(super) fn launch(version: &str) -> LaunchSpec {
+pub(crate) fn launch(version: &str) -> LaunchSpec {
     LaunchSpec { template: template(version), max_learners: MAX_LEARNERS }
 }
 
 /// The member that holds `slot` in a picture.
-pub(super) fn member(slot: u8) -> MemberId {
+pub(crate) fn member(slot: u8) -> MemberId {
     MemberId(0xa0 + u64::from(slot))
 }
 
-pub(super) fn size(voters: u64) -> Size {
+pub(crate) fn size(voters: u64) -> Size {
     voters.try_into().unwrap()
 }
 
-pub(super) fn acts(plan: &Plan) -> Option<Step> {
+pub(crate) fn acts(plan: &Plan) -> Option<Step> {
     plan.act.as_ref().map(|(step, _)| step.clone())
 }
 
 /// The slots of an `Ensure`, when that is what the plan does.
-pub(super) fn layout_slots(plan: &Plan) -> Option<Vec<u8>> {
+pub(crate) fn layout_slots(plan: &Plan) -> Option<Vec<u8>> {
     match acts(plan) {
         Some(Step::Ground(GroundStep::Ensure(layout))) => Some(layout.slots.keys().map(|slot| slot.0).collect()),
         _ => None,
@@ -83,7 +83,7 @@ pub(super) fn layout_slots(plan: &Plan) -> Option<Vec<u8>> {
 }
 
 /// The record that the plan commits, when that is what it does.
-pub(super) fn commits(plan: &Plan) -> Option<Record> {
+pub(crate) fn commits(plan: &Plan) -> Option<Record> {
     match acts(plan) {
         Some(Step::Record(record)) => Some(*record),
         _ => None,
@@ -99,7 +99,7 @@ fn silent<T>(seconds: u64) -> Probe<T> {
 }
 
 /// The instant this many milliseconds before now.
-pub(super) fn ago(millis: u64) -> Mono {
+pub(crate) fn ago(millis: u64) -> Mono {
     Mono(NOW.0.saturating_sub(Duration::from_millis(millis)))
 }
 
@@ -113,7 +113,7 @@ fn address(slot: u8) -> Address {
 
 impl Scenario {
     /// A cluster that was never created, on empty ground.
-    pub(super) fn unborn(voters: u64) -> Self {
+    pub(crate) fn unborn(voters: u64) -> Self {
         let record = Record::unborn(Incarnation::first("uid"));
         let seen = Observation {
             record: Versioned { revision: RecordRevision("1".to_owned()), value: record },
@@ -140,7 +140,7 @@ impl Scenario {
     }
 
     /// A formed cluster as in the picture, of etcd 3.6, wanted with as many voters as it has seats.
-    pub(super) fn formed(picture: &str) -> Self {
+    pub(crate) fn formed(picture: &str) -> Self {
         let slots = u64::try_from(picture.chars().filter(|kind| *kind != '.').count()).unwrap();
         let mut scenario = Self::unborn(if slots.is_multiple_of(2) { slots + 1 } else { slots }.min(9));
         scenario.record_mut().birth = Birth::Formed(CLUSTER);
@@ -214,58 +214,58 @@ impl Scenario {
         self.seen.status.insert(key, answer);
     }
 
-    pub(super) fn record(&self) -> &Record {
+    pub(crate) fn record(&self) -> &Record {
         &self.seen.record.value
     }
 
-    pub(super) fn record_mut(&mut self) -> &mut Record {
+    pub(crate) fn record_mut(&mut self) -> &mut Record {
         &mut self.seen.record.value
     }
 
-    pub(super) fn seat_mut(&mut self, slot: u8) -> &mut crate::record::Seat {
+    pub(crate) fn seat_mut(&mut self, slot: u8) -> &mut crate::record::Seat {
         self.record_mut().slots.get_mut(&Slot(slot)).unwrap()
     }
 
-    pub(super) fn view_mut(&mut self, slot: u8) -> &mut SlotView {
+    pub(crate) fn view_mut(&mut self, slot: u8) -> &mut SlotView {
         self.seen.ground.get_mut(&Slot(slot)).unwrap()
     }
 
-    pub(super) fn instance_mut(&mut self, slot: u8) -> &mut Instance {
+    pub(crate) fn instance_mut(&mut self, slot: u8) -> &mut Instance {
         match &mut self.view_mut(slot).instance {
             Probe::Known { value: Some(instance), .. } => instance,
             other => panic!("no instance in slot {slot}: {other:?}"),
         }
     }
 
-    pub(super) fn volume_mut(&mut self, slot: u8) -> &mut Volume {
+    pub(crate) fn volume_mut(&mut self, slot: u8) -> &mut Volume {
         match &mut self.view_mut(slot).volume {
             Probe::Known { value: Some(volume), .. } => volume,
             other => panic!("no volume in slot {slot}: {other:?}"),
         }
     }
 
-    pub(super) fn status_mut(&mut self, slot: u8) -> &mut MemberStatus {
+    pub(crate) fn status_mut(&mut self, slot: u8) -> &mut MemberStatus {
         match self.seen.status.get_mut(&Slot(slot)) {
             Some(Probe::Known { value, .. }) => value,
             other => panic!("slot {slot} does not answer: {other:?}"),
         }
     }
 
-    pub(super) fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         plan(&self.desired, &self.seen, self.now)
     }
 
-    pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
 
-    pub(super) fn size(self, size: Size) -> Self {
+    pub(crate) fn size(self, size: Size) -> Self {
         self.with(|s| s.desired.size = size)
     }
 
     /// As it was adopted, or born on 3.5: one learner at a time for ever.
-    pub(super) fn serial(self) -> Self {
+    pub(crate) fn serial(self) -> Self {
         self.with(|s| {
             s.record_mut().max_learners = 1;
             for slot in s.record().slots.keys().map(|slot| slot.0).collect::<Vec<_>>() {
@@ -279,16 +279,16 @@ impl Scenario {
         })
     }
 
-    pub(super) fn slots_any(self) -> Self {
+    pub(crate) fn slots_any(self) -> Self {
         self.with(|s| s.seen.slots = SlotPolicy::Any)
     }
 
-    pub(super) fn undeclared(self, slot: u8) -> Self {
+    pub(crate) fn undeclared(self, slot: u8) -> Self {
         self.with(|s| s.view_mut(slot).declared = None)
     }
 
     /// Nothing runs and the list cannot be read.
-    pub(super) fn asleep(self) -> Self {
+    pub(crate) fn asleep(self) -> Self {
         self.with(|s| {
             for view in s.seen.ground.values_mut() {
                 view.declared = None;
@@ -299,13 +299,13 @@ impl Scenario {
         })
     }
 
-    pub(super) fn leaving(self, slots: &[u8]) -> Self {
+    pub(crate) fn leaving(self, slots: &[u8]) -> Self {
         let members = slots.iter().map(|&slot| (member(slot), Slot(slot))).collect();
         self.with(|s| s.record_mut().open = Some(Mutation::Leave { members }))
     }
 
     /// A restart of `slot` to what is wanted was opened `seconds` ago; the old instance still runs.
-    pub(super) fn restarting(self, slot: u8, from: &str, seconds: u64) -> Self {
+    pub(crate) fn restarting(self, slot: u8, from: &str, seconds: u64) -> Self {
         self.with(|s| {
             s.record_mut().open =
                 Some(Mutation::Restart { slot: Slot(slot), from: launch(from), before: Before::Serving });
@@ -317,7 +317,7 @@ impl Scenario {
     }
 
     /// The instance of `slot` runs what its seat says, in this phase, and does not answer.
-    pub(super) fn restarted_in_vain(self, slot: u8, phase: Phase) -> Self {
+    pub(crate) fn restarted_in_vain(self, slot: u8, phase: Phase) -> Self {
         self.with(|s| {
             let launch = s.record().slots[&Slot(slot)].launch.clone();
             let instance = s.instance_mut(slot);
@@ -326,12 +326,12 @@ impl Scenario {
         })
     }
 
-    pub(super) fn version(self, version: &str) -> Self {
+    pub(crate) fn version(self, version: &str) -> Self {
         self.with(|s| s.desired.template = template(version))
     }
 
     /// Slots run this version, and say so.
-    pub(super) fn running(self, version: &str, slots: &[u8]) -> Self {
+    pub(crate) fn running(self, version: &str, slots: &[u8]) -> Self {
         self.with(|s| {
             for &slot in slots {
                 s.seat_mut(slot).launch = launch(version);
@@ -346,7 +346,7 @@ impl Scenario {
         })
     }
 
-    pub(super) fn leader(self, slot: u8) -> Self {
+    pub(crate) fn leader(self, slot: u8) -> Self {
         self.with(|s| {
             for status in s.seen.status.values_mut() {
                 if let Probe::Known { value, .. } = status {
@@ -358,18 +358,18 @@ impl Scenario {
         })
     }
 
-    pub(super) fn no_roster(self) -> Self {
+    pub(crate) fn no_roster(self) -> Self {
         self.with(|s| s.seen.roster = silent(3))
     }
 
     /// The silent member of `slot` has been so for this long.
-    pub(super) fn silent_for(self, slot: u8, seconds: u64) -> Self {
+    pub(crate) fn silent_for(self, slot: u8, seconds: u64) -> Self {
         self.with(|s| {
             s.seen.status.insert(Slot(slot), silent(seconds));
         })
     }
 
-    pub(super) fn linked(self, slot: u8) -> Self {
+    pub(crate) fn linked(self, slot: u8) -> Self {
         self.with(|s| {
             if let Probe::Known { value, .. } = &mut s.seen.links {
                 value.active.insert(member(slot));
@@ -378,7 +378,7 @@ impl Scenario {
     }
 
     /// The instance of `slot` got its permit this long ago.
-    pub(super) fn permitted(self, slot: u8, millis: u64, state: ClusterState) -> Self {
+    pub(crate) fn permitted(self, slot: u8, millis: u64, state: ClusterState) -> Self {
         self.with(|s| {
             let permit = Permit {
                 slot: Slot(slot),
@@ -395,26 +395,26 @@ impl Scenario {
     }
 
     /// The slot's peer port serves; its learner has been stranded for this long.
-    pub(super) fn peers_served(self, slot: u8, stranded_millis: Option<u64>) -> Self {
+    pub(crate) fn peers_served(self, slot: u8, stranded_millis: Option<u64>) -> Self {
         self.with(|s| {
             let stranded_since = stranded_millis.map(ago);
             s.seen.peer_ports.insert(Slot(slot), known(PeerPort { cluster: Some(CLUSTER), stranded_since }));
         })
     }
 
-    pub(super) fn alarm(self, kind: AlarmKind, slot: u8) -> Self {
+    pub(crate) fn alarm(self, kind: AlarmKind, slot: u8) -> Self {
         self.with(|s| s.seen.alarms = known(BTreeSet::from([Alarm { member: member(slot), kind }])))
     }
 
-    pub(super) fn marker(self, slot: u8, marker: Marker) -> Self {
+    pub(crate) fn marker(self, slot: u8, marker: Marker) -> Self {
         self.with(|s| s.volume_mut(slot).marker = marker)
     }
 
-    pub(super) fn unsettled(self, step: EtcdStep) -> Self {
+    pub(crate) fn unsettled(self, step: EtcdStep) -> Self {
         self.with(|s| s.seen.unsettled = Some(Unsettled { step, since: NOW }))
     }
 
-    pub(super) fn phase(self, slot: u8, phase: Phase) -> Self {
+    pub(crate) fn phase(self, slot: u8, phase: Phase) -> Self {
         self.with(|s| s.instance_mut(slot).phase = phase)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 impl Scenario {
     /// Founders on their way, drawn as members are, and `P`: at the gate with a permit. `V` answers, `v` runs silently, `D` had
     /// its permit in a run before this one and its disk is empty.
-    pub(in crate::plan) fn forming(picture: &str) -> Self {
+    pub(crate) fn forming(picture: &str) -> Self {
         let mut scenario = Self::formed(&picture.replace('P', "g"));
         scenario.record_mut().birth = Birth::Forming;
         for (kind, slot) in picture.chars().zip(0..) {
@@ -46,12 +46,12 @@ impl Scenario {
     }
 
     /// The same cluster after its record was lost.
-    pub(in crate::plan) fn without_record(self) -> Self {
+    pub(crate) fn without_record(self) -> Self {
         self.with(|s| *s.record_mut() = Record::unborn(Incarnation::first("uid")))
     }
 
     /// A slot that nothing was declared for, with this disk; `None` is one that cannot be looked at.
-    pub(in crate::plan) fn disk(self, slot: u8, marker: Option<Marker>) -> Self {
+    pub(crate) fn disk(self, slot: u8, marker: Option<Marker>) -> Self {
         let unknown = Probe::Unknown { why: Blocker("permission denied".to_owned()), since: NOW };
         let volume = marker.map_or(unknown, |marker| known(Some(Volume { id: VolumeId(format!("d{slot}")), marker })));
         let view = SlotView { address: address(slot), declared: None, instance: known(None), volume, permit: None };
@@ -62,7 +62,7 @@ impl Scenario {
     }
 
     /// All instances have been as they are for this long.
-    pub(in crate::plan) fn standing_for(self, seconds: u64) -> Self {
+    pub(crate) fn standing_for(self, seconds: u64) -> Self {
         self.with(|s| {
             for view in s.seen.ground.values_mut() {
                 if let Probe::Known { value: Some(instance), .. } = &mut view.instance {

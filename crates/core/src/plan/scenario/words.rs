@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Scenario, acts};
+use super::{Plan, Scenario, acts};
 use crate::{
     observation::Probe,
     record::{Birth, Mutation, Record, Seat},
@@ -48,9 +48,13 @@ impl fmt::Debug for Scenario {
 
 impl Scenario {
     /// The step in words, with what a commit changes; or `wait: ` and the reasons.
-    pub(in crate::plan) fn next(&self) -> String {
-        let plan = self.plan();
-        match acts(&plan) {
+    pub(crate) fn next(&self) -> String {
+        self.told(&self.plan())
+    }
+
+    /// The same of a plan that was made already.
+    pub(super) fn told(&self, plan: &Plan) -> String {
+        match acts(plan) {
             Some(Step::Record(record)) => news(self.record(), &record),
             Some(step) => step.to_string(),
             None => {
@@ -62,7 +66,7 @@ impl Scenario {
 
     /// The plan does this; or it does nothing, and its reasons contain what follows `wait: `.
     #[track_caller]
-    pub(in crate::plan) fn expect(self, words: &str) -> Self {
+    pub(crate) fn expect(self, words: &str) -> Self {
         let next = self.next();
         match words.strip_prefix("wait: ") {
             Some(part) => assert!(next.starts_with("wait: ") && next.contains(part), "{next}\nis not\n{words}"),
@@ -73,7 +77,7 @@ impl Scenario {
 
     /// The situation after the step, when that is a commit or a layout.
     #[track_caller]
-    pub(in crate::plan) fn advance(self) -> Self {
+    pub(crate) fn advance(self) -> Self {
         match acts(&self.plan()) {
             Some(Step::Record(record)) => self.with(|s| *s.record_mut() = *record),
             Some(Step::Ground(GroundStep::Ensure(layout))) => self.with(|s| {
@@ -89,7 +93,7 @@ impl Scenario {
     }
 
     /// The member of `slot` left the list.
-    pub(in crate::plan) fn unlisted(self, slot: u8) -> Self {
+    pub(crate) fn unlisted(self, slot: u8) -> Self {
         self.with(|s| {
             if let Probe::Known { value, .. } = &mut s.seen.roster {
                 value.members.retain(|row| row.id != super::member(slot));

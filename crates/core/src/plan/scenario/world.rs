@@ -20,32 +20,32 @@ const PATIENCE: usize = 600;
 
 /// A situation and what does not work in it.
 #[derive(Clone, Debug)]
-pub(in crate::plan) struct World {
-    pub(in crate::plan) now: Scenario,
+pub(crate) struct World {
+    pub(crate) now: Scenario,
     /// Ends at every start on a disk that holds data already.
-    pub(in crate::plan) broken: Option<EtcdVersion>,
+    pub(crate) broken: Option<EtcdVersion>,
     /// Their instances never reach the gate.
-    pub(in crate::plan) pending: BTreeSet<Slot>,
+    pub(crate) pending: BTreeSet<Slot>,
     /// Their etcd never serves.
-    pub(in crate::plan) mute: BTreeSet<Slot>,
+    pub(crate) mute: BTreeSet<Slot>,
     starts: u64,
 }
 
 impl Scenario {
-    pub(in crate::plan) fn world(self) -> World {
+    pub(crate) fn world(self) -> World {
         World { now: self, broken: None, pending: BTreeSet::new(), mute: BTreeSet::new(), starts: 0 }
     }
 }
 
 impl World {
     /// Goes on until nothing is left to do, or only a human can help; what was done, in words.
-    pub(in crate::plan) fn settle(&mut self) -> Vec<String> {
+    pub(crate) fn settle(&mut self) -> Vec<String> {
         let mut done = Vec::new();
         for _ in 0..PATIENCE {
             let plan = self.now.plan();
             match acts(&plan) {
                 Some(step) => {
-                    done.push(self.now.next());
+                    done.push(self.now.told(&plan));
                     self.obey(step);
                     self.pass(Duration::from_millis(50));
                 }
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// Voters that answer, by slot.
-    pub(in crate::plan) fn voters(&self) -> Vec<u8> {
+    pub(crate) fn voters(&self) -> Vec<u8> {
         let rows = self.roster().members.iter().filter(|row| row.role == Role::Voter);
         let mut slots: Vec<u8> = rows.filter_map(|row| self.serving_slot(row.id)).map(|slot| slot.0).collect();
         slots.sort_unstable();
@@ -65,7 +65,7 @@ impl World {
     }
 
     /// What the members that answer run.
-    pub(in crate::plan) fn versions(&self) -> BTreeSet<String> {
+    pub(crate) fn versions(&self) -> BTreeSet<String> {
         self.now.seen.status.values().filter_map(Probe::known).map(|status| status.version.to_string()).collect()
     }
 
