@@ -181,7 +181,9 @@ impl<'a> Situation<'a> {
             return Some(Death::DiskLost);
         }
         let (_, since) = self.silence(member)?;
-        let overdue = self.now.since(since) >= self.desired.recovery.replace_after;
+        // Nobody answers before he was allowed to start: the time at the gate is no silence.
+        let allowed = member.view.and_then(|view| view.permit.as_ref()).map_or(since, |permit| permit.since);
+        let overdue = self.now.since(since.max(allowed)) >= self.desired.recovery.replace_after;
         // A learner that never published itself is the joiners' business.
         let counts = member.is_voter() || member.is_named();
         (counts && overdue && self.second_witness(member)).then_some(Death::Unreachable)
@@ -300,12 +302,13 @@ impl<'a> Situation<'a> {
         if self.record.max_learners <= 1 {
             return Err(SerialReason::Limit);
         }
-        let running: Option<Vec<&LaunchSpec>> = self
-            .members
-            .iter()
-            .filter(|member| member.is_voter() || member.is_named())
-            .map(|member| member.instance().map(|instance| &instance.launch))
-            .collect();
+        // A learner counts before it publishes itself: it applies the changes of the list as well.
+        let launch = |member: &Member<'a>| match member.instance() {
+            Some(instance) => Some(&instance.launch),
+            None if member.is_learner() && !member.is_named() => member.seat.map(|seat| &seat.launch),
+            None => None,
+        };
+        let running: Option<Vec<&LaunchSpec>> = self.members.iter().map(launch).collect();
         let first = running.as_ref().and_then(|running| running.first().copied());
         let uniform = running.as_ref().is_some_and(|running| {
             running.iter().all(|launch| {

@@ -169,4 +169,12 @@ mod tests {
             .advance()
             .expect("add slot 2 as a learner at http://127.0.0.1:2382");
     }
+
+    #[test]
+    fn a_joiner_is_not_dead_for_having_waited_at_the_gate() {
+        let ended = Phase::Exited(Blocker("restarted".to_owned()));
+        let joiner = Scenario::formed("VVVL").silent_for(3, 300).phase(3, ended);
+        joiner.clone().permitted(3, 400_000, ClusterState::Existing).expect("open leave of 3");
+        joiner.permitted(3, 1_000, ClusterState::Existing).expect("reserve seat 4 for 3.6.16");
+    }
 }
