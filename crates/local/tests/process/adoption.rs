@@ -129,8 +129,10 @@ async fn a_process_whose_manager_died_before_it_wrote_it_down_is_found_and_kept(
     let manager = stand.manager().await;
     let slot = manager.platform.slot_zero().await;
     let found = slot.instance.unwrap().unwrap();
-    assert_eq!((found.id, found.launch, found.phase), (before, stand.launch(), Phase::Running));
+    assert_eq!((found.id, found.launch, found.phase), (before.clone(), stand.launch(), Phase::Running));
     assert_eq!(stand.processes().len(), 1);
+    let read = stand.cluster.reader().observe().await.slots.remove(&ZERO).unwrap();
+    assert_eq!(read.instance.unwrap().unwrap().id, before, "who only reads sees it as well");
 }
 
 #[tokio::test(flavor = "multi_thread")]
