@@ -5,7 +5,7 @@ use rstest::rstest;
 use super::scenario::{Scenario, acts, member, size};
 use crate::{
     fence::Fence,
-    id::{Generation, Incarnation, InstanceId, MemberId, Slot, VolumeId},
+    id::{ClusterId, Generation, Incarnation, InstanceId, MemberId, Slot, VolumeId},
     observation::{Blocker, Marker, Phase, Probe},
     permit::{ClusterState, Permit},
     size::Size,
@@ -100,6 +100,7 @@ fn rule_2_a_new_cluster_is_formed_once_per_incarnation() {
 #[case::a_mixed_cluster_takes_one_at_a_time(
     Scenario::formed("VVVgg").running("3.5.35", &[0]), "add slot 3 as a learner at http://127.0.0.1:2383"
 )]
+#[case::and_no_second(Scenario::formed("VVVng").running("3.5.35", &[0]), "seat 3 is a3's")]
 fn rule_3_only_learners_are_added_and_only_from_the_gate(#[case] scenario: Scenario, #[case] next: &str) {
     scenario.expect(next);
 }
@@ -114,14 +115,18 @@ fn rule_3_the_learner_limit_never_changes() {
 
 #[test]
 fn rule_4_dead_is_removed_before_another_is_added() {
-    let mut world = Scenario::formed("VVD").world();
+    // Slots 3 and 4 are at the gate, and wait for it as well.
+    let mut world = Scenario::formed("VVDgg").world();
     let done = world.settle();
     let at = |word: &str| done.iter().position(|step| step.contains(word)).unwrap();
-    assert!(at("remove member a2") < at("add slot 2"), "{done:#?}");
+    assert!(at("remove member a2") < at("add slot"), "{done:#?}");
 }
 
 #[test]
 fn rule_4_alive_is_removed_after_another_was_added() {
+    Scenario::formed("lVV")
+        .size(size(1))
+        .expect("wait: waiting for slot 0 to have a healthy voter before others leave");
     // Slot 0 is to stay, and has nobody yet.
     let mut world = Scenario::formed("gVV").size(size(1)).world();
     let done = world.settle();
@@ -166,7 +171,7 @@ fn rule_5_ten_slots_and_more_sort_right() {
 fn rule_5_an_answer_of_another_member_or_cluster_is_no_answer() {
     let other = Scenario::formed("VVL").with(|s| s.status_mut(2).member = MemberId(0xbad));
     other.expect("wait: learner a2 does not answer yet");
-    let foreign = Scenario::formed("VVL").with(|s| s.status_mut(1).cluster = crate::id::ClusterId(0xbad));
+    let foreign = Scenario::formed("VVL").with(|s| s.status_mut(1).cluster = ClusterId(0xbad));
     foreign.expect("wait: no leader that a quorum agrees on");
 }
 
@@ -188,6 +193,21 @@ fn rule_6_no_membership_change_without_a_linearizable_list(#[case] picture: &str
 #[case::to_scale_in("VVvV", 3)]
 fn rule_6_no_membership_change_while_a_voter_that_stays_is_down(#[case] picture: &str, #[case] to: u64) {
     Scenario::formed(picture).size(size(to)).expect("wait: slot 2");
+}
+
+#[test]
+fn rule_6_no_open_removal_goes_on_while_a_voter_that_stays_is_down() {
+    Scenario::formed("VVxVV").size(size(3)).leaving(&[3, 4]).expect("close");
+}
+
+#[test]
+fn rule_6_no_membership_change_of_another_cluster() {
+    let other = Scenario::formed("VVD").with(|s| {
+        let Probe::Known { value, .. } = &mut s.seen.roster else { panic!() };
+        value.cluster = ClusterId(0xbad);
+        (0..2).for_each(|slot| s.status_mut(slot).cluster = ClusterId(0xbad));
+    });
+    other.expect("wait: the members that answer belong to cluster bad, the record names c0ffee");
 }
 
 #[test]
