@@ -152,6 +152,7 @@ mod tests {
         observation::{Blocker, Marker, Phase},
         permit::ClusterState,
         plan::scenario::{Scenario, commits, launch, size},
+        version::Minor,
     };
 
     const ADD_1: &str = "add slot 1 as a learner at http://127.0.0.1:2381";
@@ -201,6 +202,11 @@ mod tests {
     )]
     #[case::reserves_the_second_when_the_first_votes(serial("VV", 3), "reserve seat 2 for 3.6.16")]
     #[case::adds_no_second(serial("Vlg", 3), "wait: ")]
+    #[case::adds_nobody_beside_an_older_learner_that_nobody_has_heard_of_yet(
+        grow("VVVug", 5).running("3.5.35", &[3]).permitted(3, 100, ClusterState::Existing).peers_served(3, None)
+            .with(|s| (0..3).for_each(|slot| s.status_mut(slot).cluster_version = Some(Minor::new(3, 5)))),
+        "wait: learner a3 does not answer yet: deadline exceeded"
+    )]
     #[case::in_a_mixed_cluster(
         Scenario::formed("VVV").size(size(5)).running("3.5.35", &[0]), "reserve seat 3 for 3.6.16"
     )]

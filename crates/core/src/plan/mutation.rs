@@ -19,7 +19,7 @@ use crate::{
 
 /// Sees a restart through. Needs no member list: a cluster that lost its quorum to a bad launch spec gets it back here.
 pub(super) fn resolve_restart(s: &Situation<'_>) -> Verdict {
-    let Some(Mutation::Restart { slot, from, before }) = &s.record.open else { return Verdict::DONE };
+    let Some(Mutation::Restart { slot, from, before }) = &s.record.open else { return lift(s) };
     let slot = *slot;
     let Some(seat) = s.record.slots.get(&slot).filter(|seat| seat.member.is_some()) else { return close(s, |_| {}) };
     if s.members.iter().any(|member| member.slot == Some(slot) && s.death(member) == Some(Death::DiskLost)) {
@@ -61,6 +61,26 @@ pub(super) fn resolve_restart(s: &Situation<'_>) -> Verdict {
         return close(s, |_| {});
     }
     Verdict::wait(Reason::NoWayBack { slot, version: seat.launch.version().clone() })
+}
+
+/// A release below the cluster version never starts again (F31). A seat is left with one when its restart was taken back and the
+/// new instance came up after all, for long enough to let the cluster version rise: it gets what the others run.
+fn lift(s: &Situation<'_>) -> Verdict {
+    let Some(cluster) = cluster_versions(s).max() else { return Verdict::DONE };
+    let answers = |slot: Slot| s.observation.status.get(&slot).is_some_and(|status| status.known().is_some());
+    let outgrown = |launch: &LaunchSpec| launch.version().minor() < cluster;
+    let left =
+        s.record.slots.iter().find(|&(&slot, seat)| seat.member.is_some() && outgrown(&seat.launch) && !answers(slot));
+    let running = s.record.slots.keys().filter(|&&slot| answers(slot)).filter_map(|&slot| s.instance(slot));
+    let launch = running.map(|instance| &instance.launch).max_by_key(|launch| launch.version().clone());
+    let (Some((slot, _)), Some(launch)) = (left, launch.filter(|launch| !outgrown(launch))) else {
+        return Verdict::DONE;
+    };
+    let mut record = s.record.clone();
+    if let Some(seat) = record.slots.get_mut(slot) {
+        seat.launch = launch.clone();
+    }
+    Verdict::Act(Step::Record(Box::new(record)))
 }
 
 fn restarting(slot: Slot, launch: &LaunchSpec) -> Reason {
@@ -252,6 +272,13 @@ mod tests {
     #[test]
     fn a_restart_is_done_when_the_member_serves_with_the_new_launch_spec() {
         restart("VVV", 1, 0).with(|s| s.instance_mut(1).launch = launch("3.7.3")).expect("close");
+    }
+
+    #[test]
+    fn a_member_left_behind_by_the_cluster_version_gets_what_the_others_run() {
+        Scenario::formed("VVx").running("3.5.35", &[2]).expect("seat 2 for 3.6.16");
+        // Also when nothing else could be done.
+        Scenario::formed("Vx").running("3.5.35", &[1]).no_roster().expect("seat 1 for 3.6.16");
     }
 
     #[test]
