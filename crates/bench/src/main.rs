@@ -15,11 +15,16 @@ mod writers;
 
 use std::{
     error::Error,
+    future::pending,
     io::{self, Write},
     process::ExitCode,
 };
 
 use clap::Parser;
+use tokio::signal::{
+    ctrl_c,
+    unix::{SignalKind, signal},
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -66,7 +71,7 @@ async fn main() -> ExitCode {
     let run = async {
         tokio::select! {
             outcome = run(&arguments) => outcome,
-            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
+            code = told_to_stop() => Ok(code),
         }
     };
     match run.await {
@@ -75,6 +80,15 @@ async fn main() -> ExitCode {
             say(&chain(&failure));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Until Ctrl-C or SIGTERM. What is dropped then takes its processes along.
+async fn told_to_stop() -> ExitCode {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return pending().await };
+    tokio::select! {
+        _ = ctrl_c() => ExitCode::from(130),
+        _ = terminate.recv() => ExitCode::from(143),
     }
 }
 
