@@ -1,5 +1,5 @@
 //! How soon to look again while something is in flight: at the platform's pace while plans change, and more and more slowly while
-//! the same plan is made again and again. The wait grows with the time that nothing moved, so it adds an eighth to what is
+//! the same plan is made again and again. The wait grows with the time that nothing moved, so it adds a sixteenth to what is
 //! waited for, whether that takes 80 ms or 3 s.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use etcdop_core::{id::Mono, plan::Plan, reason::Reason, step::Step};
 
 /// A wait is this part of the time that nothing moved.
-const SHARE: u32 = 8;
+const SHARE: u32 = 16;
 
 /// Since when the same plan has been made.
 #[derive(Debug, Default)]
@@ -81,16 +81,16 @@ mod tests {
     fn the_wait_grows_with_the_time_that_nothing_moved() {
         let mut pace = Pace::default();
         let waits = [0, 64, 800, 2000, 60_000].map(|at| wait(&mut pace, Reason::NoLeader, at));
-        assert_eq!(waits, [8, 8, 100, 250, 500]);
+        assert_eq!(waits, [8, 8, 50, 125, 500]);
     }
 
     #[test]
     fn another_plan_or_a_step_brings_the_quick_pace_back() {
         let mut pace = Pace::default();
         wait(&mut pace, Reason::NoLeader, 0);
-        assert_eq!(wait(&mut pace, Reason::NoLeader, 4000), 500);
+        assert_eq!(wait(&mut pace, Reason::NoLeader, 4000), 250);
         assert_eq!(wait(&mut pace, Reason::PermitHolder { slot: Slot(1) }, 4001), 8);
-        assert_eq!(wait(&mut pace, Reason::PermitHolder { slot: Slot(1) }, 8001), 500);
+        assert_eq!(wait(&mut pace, Reason::PermitHolder { slot: Slot(1) }, 8001), 250);
         pace.moved();
         assert_eq!(wait(&mut pace, Reason::PermitHolder { slot: Slot(1) }, 8002), 8);
     }
@@ -105,7 +105,7 @@ mod tests {
         };
         let mut pace = Pace::default();
         wait(&mut pace, silent(1), 0);
-        assert_eq!(wait(&mut pace, silent(5), 4000), 500);
+        assert_eq!(wait(&mut pace, silent(5), 4000), 250);
     }
 
     #[test]
