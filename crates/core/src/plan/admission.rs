@@ -4,9 +4,9 @@
 use super::Verdict;
 use crate::{
     id::{PeerUrl, Slot},
-    observation::{Blocker, Marker, Phase, Role},
+    observation::{Blocker, Marker, Phase},
     reason::Reason,
-    record::Record,
+    record::{Record, Seat},
     situation::Situation,
     step::{EtcdStep, Step},
 };
@@ -89,35 +89,42 @@ fn not_at_gate(s: &Situation<'_>, slot: Slot) -> Option<Reason> {
 
 /// Seats that were reserved before the voters were rolled: a member of an older minor could not join any more (F32).
 fn with_current_launch(s: &Situation<'_>) -> Option<Record> {
+    let waits = |slot: &Slot, seat: &Seat| seat.member.is_none() && !is_listed(s, *slot);
+    if !s.record.slots.iter().any(|(slot, seat)| waits(slot, seat)) {
+        return None;
+    }
     let mut record = s.record.clone();
     let launch = s.launch_for_joiner();
-    for (slot, seat) in &mut record.slots {
-        if seat.member.is_none() && !is_listed(s, *slot) {
-            seat.launch.clone_from(&launch);
-        }
+    for (_, seat) in record.slots.iter_mut().filter(|(slot, seat)| waits(slot, seat)) {
+        seat.launch.clone_from(&launch);
     }
     (record != *s.record).then_some(record)
 }
 
 /// Notes the IDs that etcd gave to the learners of this burst, all at once.
 fn with_new_ids(s: &Situation<'_>) -> Option<Record> {
-    let mut record = s.record.clone();
-    for member in s.members.iter().filter(|member| member.row.role == Role::Learner) {
-        if let Some(seat) = member.slot.and_then(|slot| record.slots.get_mut(&slot))
-            && seat.member.is_none()
-        {
-            seat.member = Some(member.id());
-        }
+    let unnoted = s.learners().filter(|learner| learner.seat.is_some_and(|seat| seat.member.is_none()));
+    let new: Vec<_> = unnoted.filter_map(|learner| Some((learner.slot?, learner.id()))).collect();
+    if new.is_empty() {
+        return None;
     }
-    (record != *s.record).then_some(record)
+    let mut record = s.record.clone();
+    for (slot, id) in new {
+        record.slots.entry(slot).and_modify(|seat| seat.member = Some(id));
+    }
+    Some(record)
 }
 
 /// Reserved seats that are not wanted any more: their instances never were members.
 fn without_surplus(s: &Situation<'_>) -> Option<Record> {
     let target = s.target();
+    let stays = |slot: &Slot, seat: &Seat| seat.member.is_some() || is_listed(s, *slot) || target.contains(slot);
+    if s.record.slots.iter().all(|(slot, seat)| stays(slot, seat)) {
+        return None;
+    }
     let mut record = s.record.clone();
-    record.slots.retain(|slot, seat| seat.member.is_some() || is_listed(s, *slot) || target.contains(slot));
-    (record != *s.record).then_some(record)
+    record.slots.retain(|slot, seat| stays(slot, seat));
+    Some(record)
 }
 
 /// Seats for the slots that the cluster is to have and has not, as many as may be in flight.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::Verdict;
 use crate::{
     id::Slot,
+    launch::LaunchSpec,
     observation::Phase,
     record::{Birth, Mutation},
     situation::Situation,
@@ -15,13 +16,17 @@ use crate::{
 
 /// Tells the platform what to hold when it holds something else.
 pub(super) fn ensure(s: &Situation<'_>) -> Verdict {
-    let wanted = wanted(s);
-    let declared = s.observation.ground.iter().filter_map(|(&slot, view)| Some((slot, view.declared.clone()?)));
-    if declared.collect::<BTreeMap<_, _>>() == wanted.slots {
-        Verdict::DONE
+    let wanted: BTreeMap<Slot, &LaunchSpec> = if may_rest(s) {
+        BTreeMap::new()
     } else {
-        Verdict::Act(Step::Ground(GroundStep::Ensure(wanted)))
+        s.record.slots.iter().map(|(&slot, seat)| (slot, &seat.launch)).collect()
+    };
+    let declared = s.observation.ground.iter().filter_map(|(&slot, view)| Some((slot, view.declared.as_ref()?)));
+    if declared.eq(wanted.iter().map(|(&slot, &launch)| (slot, launch))) {
+        return Verdict::DONE;
     }
+    let slots = wanted.into_iter().map(|(slot, launch)| (slot, launch.clone())).collect();
+    Verdict::Act(Step::Ground(GroundStep::Ensure(Layout { slots })))
 }
 
 /// Stops an instance that serves nothing and was started with another launch spec than its seat has now: it would never pick
@@ -42,13 +47,6 @@ pub(super) fn refresh(s: &Situation<'_>) -> Verdict {
 
 fn is_restarting(s: &Situation<'_>, slot: Slot) -> bool {
     matches!(s.record.open, Some(Mutation::Restart { slot: open, .. }) if open == slot)
-}
-
-fn wanted(s: &Situation<'_>) -> Layout {
-    if may_rest(s) {
-        return Layout::default();
-    }
-    Layout { slots: s.record.slots.iter().map(|(&slot, seat)| (slot, seat.launch.clone())).collect() }
 }
 
 /// Whether the cluster is to hibernate and nothing is half done. Once it sleeps no list can be read, and none is needed.

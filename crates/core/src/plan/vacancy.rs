@@ -43,26 +43,35 @@ pub(super) fn clean(s: &Situation<'_>) -> Verdict {
 fn without_the_gone(s: &Situation<'_>) -> Option<Record> {
     let gone = |seat: &Seat| seat.member.filter(|&id| s.member(id).is_none());
     let gone: Vec<_> = s.record.slots.iter().filter_map(|(&slot, seat)| Some((slot, gone(seat)?))).collect();
+    if gone.is_empty() {
+        return None;
+    }
     let mut record = s.record.clone();
-    for &(slot, id) in &gone {
+    for (slot, id) in gone {
         vacate(s, &mut record, id, slot);
     }
-    (!gone.is_empty()).then_some(record)
+    Some(record)
 }
 
 /// Notes the epochs that the disks have come to: from now on an older copy of a disk is refused (rule 1). Asked last, so that it
 /// delays nothing and many starts are one commit.
 pub(super) fn note_epochs(s: &Situation<'_>) -> Verdict {
-    let mut record = s.record.clone();
-    for (slot, seat) in &mut record.slots {
-        if let Some(Marker::Owned { incarnation, generation, epoch, .. }) = s.volume(*slot).map(|volume| &volume.marker)
-            && *incarnation == s.record.incarnation
-            && *generation == seat.generation
-        {
-            seat.epoch = seat.epoch.max(*epoch);
+    let later = |(&slot, seat): (&Slot, &Seat)| match s.volume(slot).map(|volume| &volume.marker) {
+        Some(Marker::Owned { incarnation, generation, epoch, .. }) => {
+            let own = *incarnation == s.record.incarnation && *generation == seat.generation;
+            (own && *epoch > seat.epoch).then_some((slot, *epoch))
         }
+        _ => None,
+    };
+    let later: Vec<(Slot, u64)> = s.record.slots.iter().filter_map(later).collect();
+    if later.is_empty() {
+        return Verdict::DONE;
     }
-    if record == *s.record { Verdict::DONE } else { Verdict::Act(Step::Record(Box::new(record))) }
+    let mut record = s.record.clone();
+    for (slot, epoch) in later {
+        record.slots.entry(slot).and_modify(|seat| seat.epoch = epoch);
+    }
+    Verdict::Act(Step::Record(Box::new(record)))
 }
 
 /// A reserved seat gets an empty disk and an instance that waits before it.
