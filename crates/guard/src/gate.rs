@@ -24,6 +24,9 @@ use crate::{
     program, resolve,
 };
 
+/// What etcd is told at every start on a disk that is its own.
+const EXISTING: &str = "--initial-cluster-state=existing";
+
 /// How long somebody is expected to be about to open the gate.
 const FRESH: Duration = Duration::from_secs(10);
 /// Between two looks while fresh: a start should not be later for having waited.
@@ -134,7 +137,9 @@ impl Gate {
             return refusal;
         }
         self.tell(Progress::Started { epoch: marker.epoch });
-        let flags = first.map(Permit::first_start_flags).into_iter().flatten();
+        // etcd ignores the state where it finds its log. Should the disk vanish between the look and the start, `existing` makes
+        // it end, where its default `new` would form an empty cluster at this member's address (LAB 13).
+        let flags = first.map_or_else(|| vec![EXISTING.to_owned()], |permit| permit.first_start_flags().to_vec());
         let error = Command::new(&program).args(&etcd.arguments).args(flags).exec();
         Refusal::EtcdNotRunnable { program, why: error.to_string() }
     }

@@ -123,8 +123,11 @@ pub(crate) fn wiped_name(slot: &SlotDir) -> io::Result<PathBuf> {
 /// What stands in the slot's volume. `running` is the process that lives in the slot.
 pub(crate) fn examine(slot: &SlotDir, running: Option<&Identity>) -> Result<Option<Volume>, Blocker> {
     let blocked = |error: &dyn std::fmt::Display| Blocker(error.to_string());
-    if !slot.volume().is_dir() {
-        return Ok(None);
+    // Only "not there" is a lost disk: one that cannot be read may come back.
+    match fs::metadata(slot.volume()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Blocker(format!("{} cannot be read: {error}", slot.volume().display()))),
+        Ok(_) => {}
     }
     let id = id(slot).map_err(|error| blocked(&error))?;
     // A directory without an ID is not ours to judge until it was given one at the next start.

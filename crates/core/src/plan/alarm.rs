@@ -6,7 +6,7 @@ use crate::{
     desired::CompactOnNoSpace,
     observation::{AlarmKind, MemberStatus, Probe},
     reason::Reason,
-    situation::Situation,
+    situation::{Member, Situation},
     step::{EtcdStep, Step},
 };
 
@@ -77,7 +77,9 @@ fn in_use_by_all(s: &Situation<'_>) -> Option<u64> {
 }
 
 fn quota(s: &Situation<'_>, status: &MemberStatus) -> u64 {
-    let declared = s.desired.template.options.quota_backend_bytes;
+    // What it runs with, not what it is to run with: a larger quota counts when the member was restarted with it.
+    let running = s.member(status.member).and_then(Member::instance);
+    let declared = running.and_then(|instance| instance.launch.template.options.quota_backend_bytes);
     status.quota.or(declared).filter(|&quota| quota > 0).unwrap_or(DEFAULT_QUOTA)
 }
 
@@ -123,8 +125,11 @@ mod tests {
     #[case::compacts_history_when_that_is_allowed(compacts(full([(1000, 900); 3])), "compact history to the newest revision of member a0")]
     #[case::compacts_nothing_that_defragmenting_would_free(compacts(full([(1000, 100); 3])), "defragment member a1")]
     #[case::touches_nobody_while_a_voter_is_silent(full([(1000, 100); 3]).silent_for(2, 5), "wait: no member is defragmented while voter a2 does not answer")]
-    #[case::goes_by_what_is_declared_where_a_member_does_not_say(full([(100, 100); 3]).with(|s| {
-        s.desired.template.options.quota_backend_bytes = Some(100);
+    #[case::goes_by_what_a_member_runs_with_where_it_does_not_say(full([(100, 100); 3]).with(|s| {
+        s.desired.template.options.quota_backend_bytes = Some(8 << 30);
+        s.instance_mut(2).launch.template.options.quota_backend_bytes = Some(100);
+        s.seat_mut(2).launch.template.options.quota_backend_bytes = Some(100);
+        s.view_mut(2).declared.as_mut().unwrap().template.options.quota_backend_bytes = Some(100);
         s.status_mut(2).quota = None;
         (s.status_mut(2).db_size, s.status_mut(2).db_in_use) = (100, 10);
     }), "defragment member a2")]

@@ -3,7 +3,7 @@
 //! A removal is open until the list lacks every member that it names. A restart is open until the member serves with its new
 //! launch spec, or until its old one was put back.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::Verdict;
 use crate::{
@@ -87,9 +87,18 @@ fn restarting(slot: Slot, launch: &LaunchSpec) -> Reason {
     Reason::Restarting { slot, version: launch.version().clone() }
 }
 
+/// How long a running member has not answered before it counts as one that serves nothing.
+const SILENCE: Duration = Duration::from_secs(3);
+
 /// Stops the instance that still runs the old launch spec, if it can be spared; gives the restart up if not.
 fn retire(s: &Situation<'_>, slot: Slot, from: &LaunchSpec, instance: &Instance) -> Verdict {
-    let answers = s.observation.status.get(&slot).is_some_and(|status| status.known().is_some());
+    let status = s.observation.status.get(&slot);
+    let answers = status.is_some_and(|status| status.known().is_some());
+    let silent = status.and_then(|status| status.unknown_since()).map(|since| s.now.since(since));
+    if instance.phase == Phase::Running && silent.is_some_and(|silent| silent < SILENCE) {
+        // A manager that has just begun, or an answer that came late: it may well serve.
+        return Verdict::wait(restarting(slot, from));
+    }
     let member = s.members.iter().find(|member| member.slot == Some(slot));
     match member {
         // It serves, and who else does cannot be told in this pass.
@@ -344,5 +353,12 @@ mod tests {
     fn a_crash_loop_is_taken_back_too() {
         let looping = restart("VVV", 1, 60).restarted_in_vain(1, Phase::Exited(Blocker("exit code 1".to_owned())));
         looping.expect("seat 1 for 3.6.16; close; reject 3.7.3");
+    }
+
+    #[test]
+    fn a_member_that_was_not_heard_in_time_is_not_stopped_for_it() {
+        let unheard = Scenario::formed("VVx").version("3.6.17").restarting(1, "3.6.16", 0);
+        unheard.clone().silent_for(1, 1).expect("wait: slot 1 restarts with etcd 3.6.16");
+        unheard.silent_for(1, 10).expect("stop instance i1 in slot 1");
     }
 }

@@ -85,7 +85,10 @@ fn restart(s: &Situation<'_>, member: &Member<'_>, wanted: LaunchSpec) -> Verdic
 /// The lowest version among the members, and the cluster version, which is never above it.
 fn versions(s: &Situation<'_>) -> Option<(EtcdVersion, Minor)> {
     let statuses = || s.members.iter().filter_map(|member| member.status);
-    let lowest = statuses().map(|status| status.version.clone()).min()?;
+    let answered = statuses().map(|status| status.version.clone());
+    // One that does not answer is what it was started with.
+    let silent = s.members.iter().filter(|member| member.status.is_none()).filter_map(Member::instance);
+    let lowest = answered.chain(silent.map(|instance| instance.launch.version().clone())).min()?;
     let cluster = statuses().filter_map(|status| status.cluster_version).max().unwrap_or_else(|| lowest.minor());
     Some((lowest, cluster))
 }
@@ -338,5 +341,11 @@ mod tests {
         // Two of three came to 3.6, the cluster version is still 3.5.
         let back = to("3.5.35", "VVV").running("3.5.35", &[0]).with(cluster_version(5));
         assert!(back.next().contains("open restart of 1"), "{}", back.next());
+    }
+
+    #[test]
+    fn a_member_that_does_not_answer_is_as_old_as_what_it_was_started_with() {
+        let scenario = to("3.6.16", "VVv").running("3.5.35", &[0, 1]).running("3.5.20", &[2]);
+        scenario.expect("wait: set 3.5.32 or a later 3.5 first");
     }
 }

@@ -70,7 +70,7 @@ fn options_may_carry_their_value_after_an_equals_sign() {
     let slot = Slot::settled();
     let mut command = slot.command();
     command.arg("--instance=a=b");
-    slot.launch(command).end().was_etcd_with(&[]);
+    slot.launch(command).end().was_etcd_with(&["--initial-cluster-state=existing"]);
     assert!(std::fs::read_to_string(slot.path("status")).unwrap().starts_with("a=b started "));
 }
 

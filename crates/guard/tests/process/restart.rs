@@ -10,7 +10,7 @@ use crate::slot::{Slot, marker, status};
 fn a_restart_counts_its_epoch_and_needs_no_permit() {
     let slot = Slot::settled();
     for epoch in [4, 5, 6] {
-        slot.run("me").was_etcd_with(&[]);
+        slot.run("me").was_etcd_with(&["--initial-cluster-state=existing"]);
         assert_eq!(slot.found_marker(), MarkerState::Present(marker(epoch)));
         assert_eq!(status(&slot.path("status")).unwrap().progress, Progress::Started { epoch: Epoch(epoch) });
     }
@@ -21,10 +21,10 @@ fn a_restart_counts_its_epoch_and_needs_no_permit() {
 fn what_a_first_start_left_behind_does_not_matter_to_a_restart() {
     let slot = Slot::settled();
     slot.give_permit("me");
-    slot.run("me").was_etcd_with(&[]);
+    slot.run("me").was_etcd_with(&["--initial-cluster-state=existing"]);
     for file in ["permit", "ledger"] {
         fs::write(slot.path(file), "torn").unwrap();
-        slot.run("me").was_etcd_with(&[]);
+        slot.run("me").was_etcd_with(&["--initial-cluster-state=existing"]);
     }
 }
 
@@ -32,7 +32,7 @@ fn what_a_first_start_left_behind_does_not_matter_to_a_restart() {
 fn a_status_that_cannot_be_written_stops_no_restart() {
     let slot = Slot::settled();
     fs::create_dir(slot.path("status")).unwrap();
-    slot.run("me").was_etcd_with(&[]);
+    slot.run("me").was_etcd_with(&["--initial-cluster-state=existing"]);
 }
 
 #[test]

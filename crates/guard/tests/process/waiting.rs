@@ -55,7 +55,7 @@ fn a_garbled_seat_is_named_and_waited_out() {
     let guard = slot.stand("me");
     assert!(waits(&guard, WaitKind::FileUnreadable).contains("seat"));
     slot.give_seat(3);
-    guard.end().was_etcd_with(&[]);
+    guard.end().was_etcd_with(&["--initial-cluster-state=existing"]);
 }
 
 #[test]
