@@ -9,7 +9,7 @@ use super::Verdict;
 use crate::{
     id::{MemberId, Slot},
     launch::LaunchSpec,
-    observation::{Instance, Phase},
+    observation::{Instance, Phase, Probe},
     reason::Reason,
     record::{Before, Mutation, Record},
     situation::{Death, Member, Situation},
@@ -94,7 +94,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 fn retire(s: &Situation<'_>, slot: Slot, from: &LaunchSpec, instance: &Instance) -> Verdict {
     let status = s.observation.status.get(&slot);
     let answers = status.is_some_and(|status| status.known().is_some());
-    let silent = status.and_then(|status| status.unknown_since()).map(|since| s.now.since(since));
+    let silent = status.and_then(Probe::unknown_since).map(|since| s.now.since(since));
     if instance.phase == Phase::Running && silent.is_some_and(|silent| silent < SILENCE) {
         // A manager that has just begun, or an answer that came late: it may well serve.
         return Verdict::wait(restarting(slot, from));
