@@ -1,6 +1,6 @@
 //! The command `etcdop`: argument parsing, output and exit codes around the crates that do the work.
 //!
-//! Every command ends in a value or a [`Failure`](failure::Failure); only `output` prints, and only `main` turns either into
+//! Every command ends in a value or a [`Failure`]; only `output` prints, and only `main` turns either into
 //! an exit code.
 
 mod arguments;
