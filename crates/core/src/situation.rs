@@ -116,6 +116,11 @@ impl<'a> Situation<'a> {
         self.members.iter().find(|member| member.id() == id)
     }
 
+    /// Whether etcd's list has a member for the slot.
+    pub(crate) fn is_listed(&self, slot: Slot) -> bool {
+        self.members.iter().any(|member| member.slot == Some(slot))
+    }
+
     pub(crate) fn view(&self, slot: Slot) -> Option<&'a SlotView> {
         self.observation.ground.get(&slot)
     }

@@ -52,7 +52,7 @@ pub(super) fn next_to_add(s: &Situation<'_>) -> Option<(Slot, PeerUrl)> {
     }
     let target = s.target();
     let reserved = || s.record.slots.iter().filter(|(_, seat)| seat.member.is_none()).map(|(&slot, _)| slot);
-    let waiting: Vec<Slot> = reserved().filter(|slot| target.contains(slot) && !is_listed(s, *slot)).collect();
+    let waiting: Vec<Slot> = reserved().filter(|slot| target.contains(slot) && !s.is_listed(*slot)).collect();
     let (limit, _) = s.learner_limit();
     if s.learners().count() >= limit {
         return None;
@@ -89,7 +89,7 @@ fn not_at_gate(s: &Situation<'_>, slot: Slot) -> Option<Reason> {
 
 /// Seats that were reserved before the voters were rolled: a member of an older minor could not join any more (F32).
 fn with_current_launch(s: &Situation<'_>) -> Option<Record> {
-    let waits = |slot: &Slot, seat: &Seat| seat.member.is_none() && !is_listed(s, *slot);
+    let waits = |slot: &Slot, seat: &Seat| seat.member.is_none() && !s.is_listed(*slot);
     if !s.record.slots.iter().any(|(slot, seat)| waits(slot, seat)) {
         return None;
     }
@@ -118,7 +118,7 @@ fn with_new_ids(s: &Situation<'_>) -> Option<Record> {
 /// Reserved seats that are not wanted any more: their instances never were members.
 fn without_surplus(s: &Situation<'_>) -> Option<Record> {
     let target = s.target();
-    let stays = |slot: &Slot, seat: &Seat| seat.member.is_some() || is_listed(s, *slot) || target.contains(slot);
+    let stays = |slot: &Slot, seat: &Seat| seat.member.is_some() || s.is_listed(*slot) || target.contains(slot);
     if s.record.slots.iter().all(|(slot, seat)| stays(slot, seat)) {
         return None;
     }
@@ -135,7 +135,7 @@ fn reserve(s: &Situation<'_>) -> Result<Option<Record>, Reason> {
     }
     let (limit, serial) = s.learner_limit();
     let in_flight = s.learners().count()
-        + s.record.slots.iter().filter(|(slot, seat)| seat.member.is_none() && !is_listed(s, **slot)).count();
+        + s.record.slots.iter().filter(|(slot, seat)| seat.member.is_none() && !s.is_listed(**slot)).count();
     let free = limit.saturating_sub(in_flight);
     if free == 0 || s.record.open.is_some() {
         return serial.map_or(Ok(None), |why| Err(Reason::OneLearnerAtATime { why }));
@@ -145,10 +145,6 @@ fn reserve(s: &Situation<'_>) -> Result<Option<Record>, Reason> {
         record.reserve(slot, s.launch_for_joiner());
     }
     Ok(Some(record))
-}
-
-fn is_listed(s: &Situation<'_>, slot: Slot) -> bool {
-    s.members.iter().any(|member| member.slot == Some(slot))
 }
 
 #[cfg(test)]

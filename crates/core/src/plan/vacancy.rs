@@ -20,7 +20,7 @@ pub(super) fn clean(s: &Situation<'_>) -> Verdict {
     let mut refused = Vec::new();
     for &slot in s.observation.ground.keys() {
         match s.record.slots.get(&slot) {
-            Some(seat) if seat.member.is_none() && !is_listed(s, slot) => {
+            Some(seat) if seat.member.is_none() && !s.is_listed(slot) => {
                 if let Some(step) = prepare(s, slot, seat) {
                     return Verdict::Act(step);
                 }
@@ -124,10 +124,6 @@ fn is_ours_and_gone(s: &Situation<'_>, volume: &Volume) -> bool {
         Marker::Empty => true,
         Marker::Foreign(_) => false,
     }
-}
-
-fn is_listed(s: &Situation<'_>, slot: Slot) -> bool {
-    s.members.iter().any(|member| member.slot == Some(slot))
 }
 
 #[cfg(test)]
