@@ -33,7 +33,7 @@ test: etcd guard ## run all tests, those against real etcd 3.5, 3.6 and 3.7 proc
 	else cargo test $(locked) --workspace --all-features --all-targets; fi
 	cargo test $(locked) --workspace --all-features --doc --quiet
 
-lint: ## check format, clippy, rustdoc, dependencies, scripts and ARCHITECTURE.md; changes nothing
+lint: ## check format, clippy, rustdoc, dependencies, scripts and documents; changes nothing
 	cargo fmt --all --check
 	cargo clippy $(locked) --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(locked) --workspace --all-features --no-deps
@@ -41,6 +41,7 @@ lint: ## check format, clippy, rustdoc, dependencies, scripts and ARCHITECTURE.m
 	@for script in $(scripts); do bash -n "$$script"; done
 	@if $(shellcheck); then shellcheck --severity=warning $(scripts); fi
 	hack/architecture-check
+	hack/docs-check
 
 bench: etcd ## measure every figure beside its floor (release build; takes minutes)
 	cargo build $(locked) --release --package etcdop-guard --package etcdop-cli
