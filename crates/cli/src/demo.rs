@@ -92,13 +92,18 @@ pub(crate) async fn demo(context: &Context) -> Result<Exit, Failure> {
     outcome.took_seconds = began.elapsed();
     context.output.show(&outcome, |_| outcome.text())?;
     ended?;
-    if outcome.lost + outcome.breaches > 0 {
-        return Err(Failure::PromisesBroken { lost: outcome.lost, breaches: outcome.breaches });
-    }
-    Ok(Exit::Ok)
+    outcome.verdict()
 }
 
 impl Outcome {
+    /// A demo in which anything was lost has failed, also when every step converged.
+    const fn verdict(&self) -> Result<Exit, Failure> {
+        match (self.lost, self.breaches) {
+            (0, 0) => Ok(Exit::Ok),
+            (lost, breaches) => Err(Failure::PromisesBroken { lost, breaches }),
+        }
+    }
+
     fn add(&mut self, played: Played) {
         if let Some(bill) = &played.bill {
             self.acknowledged += bill.total.acked;
@@ -170,4 +175,22 @@ fn done(steps: &mut Vec<Step>, step: String, took: Duration, output: Output) -> 
     let line = format!("  {step:<28}{:>7.2} s", took.as_secs_f64());
     steps.push(Step { step, took_seconds: took });
     output.note(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::clean(0, 0, Exit::Ok)]
+    #[case::a_lost_write(1, 0, Exit::Failed)]
+    #[case::a_promise_broken_in_another_way(0, 1, Exit::Failed)]
+    fn a_demo_fails_when_it_ends_with(#[case] lost: usize, #[case] breaches: usize, #[case] exit: Exit) {
+        let outcome =
+            Outcome { scenes: Vec::new(), acknowledged: 7, lost, breaches, took_seconds: Duration::from_secs(1) };
+        assert_eq!(outcome.verdict().unwrap_or_else(|failure| failure.exit()), exit);
+        assert!(outcome.text().ends_with(&format!("acknowledged writes 7, lost {lost}, in 1.0 s")));
+    }
 }
