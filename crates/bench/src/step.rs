@@ -23,7 +23,12 @@ const V3_7: Minor = Minor::new(3, 7);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Create,
-    Grow { from: u8, to: u8, minor: Minor, age: Age },
+    Grow {
+        from: u8,
+        to: u8,
+        minor: Minor,
+        age: Age,
+    },
     GrowOneByOne,
     Shrink,
     /// In a roll. A scale-in gives the leader up only where the platform prescribes the slot, which this one does not.
