@@ -103,6 +103,8 @@ pub enum Marker {
         generation: Generation,
         /// How often etcd was started on it.
         epoch: u64,
+        /// The learner limit that the incarnation was born with; unknown on a disk that an earlier release started.
+        max_learners: Option<u8>,
     },
     /// A marker without the data that it stands for: the member lost its disk.
     Hollow {

@@ -160,6 +160,9 @@ fn is_at_rest(reason: &Reason) -> bool {
         reason,
         Reason::NothingToCreate
             | Reason::Hibernating
+            | Reason::RecordLostAsleep
+            | Reason::LearnerLimitUnknown
+            | Reason::LearnerLimitsDiffer { .. }
             | Reason::DataInTheWay { .. }
             | Reason::BadOption(_)
             | Reason::VersionPath(_)

@@ -41,6 +41,21 @@ pub enum Reason {
     )]
     MixedIncarnations { slot: Slot, first: Incarnation, other: Incarnation },
     #[error(
+        "hibernating, and the record is lost: all disks are kept; set a size of 1 or more to wake the cluster, and its record is made \
+         again from the disks"
+    )]
+    RecordLostAsleep,
+    #[error(
+        "the record is lost, and neither the disks nor anything that runs say which learner limit the cluster was born with: put back a \
+         copy of the record; the members' logs must not be replayed under another limit"
+    )]
+    LearnerLimitUnknown,
+    #[error(
+        "the record is lost, and the members were started with different learner limits ({limit}, and {other} in slot {slot}): remove the \
+         disk that is not wanted, or put back a copy of the record"
+    )]
+    LearnerLimitsDiffer { limit: u8, slot: Slot, other: u8 },
+    #[error(
         "founders report different clusters ({first} and {other}): two clusters use the same addresses, stop the foreign one"
     )]
     SplitBirth { first: ClusterId, other: ClusterId },

@@ -111,7 +111,8 @@ fn restart(marker: &Marker, data: DataState, seat: &Seat) -> Verdict {
         return Verdict::Refuse(Refusal::MarkerUnreadable { why: "its epoch is the last possible one".to_owned() });
     };
     let member = if same_generation { marker.member.or(seat.member) } else { marker.member };
-    Verdict::Start { marker: Marker { member, epoch, ..marker.clone() }, first: None }
+    let max_learners = seat.max_learners.or(marker.max_learners);
+    Verdict::Start { marker: Marker { member, max_learners, epoch, ..marker.clone() }, first: None }
 }
 
 fn first_start(
@@ -146,6 +147,7 @@ fn first_start(
         incarnation: permit.incarnation.clone(),
         member: permit.member,
         generation: permit.generation,
+        max_learners: seat.max_learners,
         epoch: Epoch(1),
     };
     Verdict::Start { marker, first: Some(permit.clone()) }

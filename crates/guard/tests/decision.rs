@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml allows it in tests; this reaches their helpers")]
 
 use etcdop_guard::{
-    ClusterState, DataState, Disk, Epoch, Generation, Incarnation, InstanceId, Ledger, Marker, MarkerState, MemberId,
-    Permit, Refusal, RefusalKind, Seat, Verdict, WaitKind, decide,
+    ClusterState, DataState, Disk, Epoch, Generation, Incarnation, InstanceId, LearnerLimit, Ledger, Marker,
+    MarkerState, MemberId, Permit, Refusal, RefusalKind, Seat, Verdict, WaitKind, decide,
 };
 use proptest::prelude::*;
 
 const A: Option<MemberId> = Some(MemberId(0xa));
 const B: Option<MemberId> = Some(MemberId(0xb));
+const LIMIT: Option<LearnerLimit> = Some(LearnerLimit(8));
 
 #[derive(Clone, Debug)]
 struct Situation {
@@ -54,11 +55,13 @@ fn instance(text: &str) -> InstanceId {
 }
 
 fn marker(life: &str, member: Option<MemberId>, generation: u64, epoch: u64) -> Marker {
-    Marker { incarnation: incarnation(life), member, generation: Generation(generation), epoch: Epoch(epoch) }
+    let (incarnation, generation, epoch) = (incarnation(life), Generation(generation), Epoch(epoch));
+    Marker { incarnation, member, generation, max_learners: LIMIT, epoch }
 }
 
 fn seat(life: &str, member: Option<MemberId>, generation: u64, epoch: u64) -> Seat {
-    Seat { incarnation: incarnation(life), member, generation: Generation(generation), epoch: Epoch(epoch) }
+    let (incarnation, generation, epoch) = (incarnation(life), Generation(generation), Epoch(epoch));
+    Seat { incarnation, member, generation, max_learners: LIMIT, epoch }
 }
 
 fn permit(holder: &str, life: &str, member: Option<MemberId>, generation: u64) -> Permit {
@@ -331,6 +334,22 @@ fn the_rule_holds_in_every_combination() {
     assert!(again > 0);
 }
 
+/// A lost record is made again from the disks alone, also while nobody runs who could tell the limit.
+#[test]
+fn a_disk_remembers_the_learner_limit_that_it_was_started_under() {
+    let limits = |disk: Option<u8>, record: Option<u8>| {
+        let mut situation = settled();
+        let limit = |limit: Option<u8>| limit.map(LearnerLimit);
+        situation.marker = MarkerState::Present(Marker { max_learners: limit(disk), ..marker("life", A, 2, 3) });
+        situation.seat = Some(Seat { max_learners: limit(record), ..seat("life", A, 2, 3) });
+        let Verdict::Start { marker, first: None } = situation.decide() else { panic!("{situation:?}") };
+        marker.max_learners.map(|limit| limit.0)
+    };
+    assert_eq!(limits(None, Some(8)), Some(8), "a disk of an earlier release learns it");
+    assert_eq!(limits(Some(8), None), Some(8), "a seat of an earlier release forgets nothing");
+    assert_eq!(limits(None, None), None);
+}
+
 fn any_life() -> impl Strategy<Value = Incarnation> {
     prop_oneof![Just(incarnation("life")), Just(incarnation("other"))]
 }
@@ -349,6 +368,7 @@ fn any_marker() -> impl Strategy<Value = Marker> {
         incarnation,
         member,
         generation: Generation(generation),
+        max_learners: LIMIT,
         epoch: Epoch(epoch),
     })
 }
@@ -360,7 +380,13 @@ fn any_situation() -> impl Strategy<Value = Situation> {
         1 => Just(MarkerState::Unreadable("torn".into())),
     ];
     let seat = prop::option::weighted(0.9, any_marker()).prop_map(|seat| {
-        seat.map(|Marker { incarnation, member, generation, epoch }| Seat { incarnation, member, generation, epoch })
+        seat.map(|Marker { incarnation, member, generation, max_learners, epoch }| Seat {
+            incarnation,
+            member,
+            generation,
+            max_learners,
+            epoch,
+        })
     });
     let holder = prop_oneof![2 => Just("me"), 1 => Just("other")];
     let permit = prop::option::of((holder, any_marker()).prop_map(|(holder, of)| Permit {

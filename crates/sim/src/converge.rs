@@ -142,7 +142,9 @@ impl<'a> Convergence<'a> {
     /// What the user wants, with nothing left over.
     fn is_goal(at: &State) -> bool {
         if at.birth == Birth::Unborn {
-            return at.size == 0 && at.list() == 0;
+            // A cluster whose record was lost while it slept sleeps on.
+            let asleep = at.places.iter().all(|place| place.process.is_none() && place.declared.is_none());
+            return at.size == 0 && (at.list() == 0 || asleep);
         }
         if at.open != Open::Nothing || at.birth != Birth::Formed {
             return false;

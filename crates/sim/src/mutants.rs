@@ -5,7 +5,7 @@
 
 use etcdop_core::{
     id::MemberId,
-    observation::{MemberStatus, Observation, Probe, Role},
+    observation::{Marker, MemberStatus, Observation, Probe, Role, Volume},
 };
 
 use crate::{
@@ -30,6 +30,8 @@ pub enum Mutant {
     NewestLeaves,
     /// Rule 3: learners in parallel although the members' releases differ.
     ParallelInMixed,
+    /// Rule 3: a record that is made again takes the learner limit of a cluster that nobody knows.
+    LimitForgotten,
 }
 
 /// What the planner is told.
@@ -38,6 +40,7 @@ pub(crate) fn observation(mutant: Option<Mutant>, mut seen: Observation, state: 
         Some(Mutant::PromotedUnseen) => everybody_answered(&mut seen, state),
         Some(Mutant::UnreachableIsDead) => nobody_is_linked(&mut seen),
         Some(Mutant::ParallelInMixed) => all_run_the_same(&mut seen),
+        Some(Mutant::LimitForgotten) => nothing_tells_the_limit(&mut seen),
         Some(Mutant::GuardedOnce | Mutant::StartsUnnoted | Mutant::NewestLeaves) | None => {}
     }
     seen
@@ -57,6 +60,22 @@ fn nobody_is_linked(seen: &mut Observation) {
     if let Probe::Known { value, .. } = &mut seen.links {
         let leader: MemberId = value.leader;
         value.active.retain(|member| *member == leader);
+    }
+}
+
+fn nothing_tells_the_limit(seen: &mut Observation) {
+    for view in seen.ground.values_mut() {
+        let running = match &mut view.instance {
+            Probe::Known { value, .. } => value.as_mut().map(|instance| &mut instance.launch),
+            Probe::Unknown { .. } => None,
+        };
+        let launches = running.into_iter().chain(view.declared.as_mut());
+        launches.for_each(|launch| launch.max_learners = 1);
+        if let Probe::Known { value: Some(Volume { marker: Marker::Owned { max_learners, .. }, .. }), .. } =
+            &mut view.volume
+        {
+            *max_learners = Some(1);
+        }
     }
 }
 

@@ -143,6 +143,7 @@ pub fn unborn(size: u8) -> State {
         places: [Place::VOID; SLOTS],
         birth: Birth::Unborn,
         limit: 1,
+        born: 1,
         open: Open::Nothing,
         rejected: None,
         leader: None,
@@ -158,7 +159,7 @@ pub fn unborn(size: u8) -> State {
 pub fn formed(size: u8) -> State {
     let mut state = unborn(size);
     state.birth = Birth::Formed;
-    state.limit = MAX_LEARNERS;
+    (state.limit, state.born) = (MAX_LEARNERS, MAX_LEARNERS);
     state.leader = Some(0);
     for slot in 0..size {
         *state.at_mut(slot) = voter(slot, Release::V3_6);
@@ -170,7 +171,7 @@ pub fn formed(size: u8) -> State {
 pub fn mixed(releases: &[Release], wanted: Release) -> State {
     let mut state = unborn(u8::try_from(releases.len()).unwrap_or(0));
     state.birth = Birth::Formed;
-    state.limit = MAX_LEARNERS;
+    (state.limit, state.born) = (MAX_LEARNERS, MAX_LEARNERS);
     state.leader = Some(0);
     state.cluster = releases.iter().copied().min().unwrap_or(Release::V3_6);
     state.release = wanted;

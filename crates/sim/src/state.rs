@@ -319,6 +319,8 @@ pub struct State {
     pub birth: Birth,
     /// The record's learner limit.
     pub limit: u8,
+    /// The learner limit that every disk and process of the incarnation was started under, whatever the record says.
+    pub born: u8,
     /// The record's open mutation.
     pub open: Open,
     /// What the record says was tried in vain.

@@ -33,6 +33,8 @@ pub enum Violation {
     SecondDisruption,
     /// I14: a release joined a cluster that has moved on.
     ReleaseTooOld,
+    /// Rule 3: logs that were written under one learner limit are to be replayed under another.
+    LearnerLimitChanged,
     /// The planner asked for a step that has no place in the model.
     UnknownStep,
     /// L1: a recoverable state never comes to its goal.

@@ -54,6 +54,12 @@ fn a_promotion_that_nobody_witnessed_takes_the_quorum_away() {
 }
 
 #[test]
+fn a_record_that_is_made_again_without_its_learner_limit_replays_logs_under_another() {
+    let scope = Scope::new(vec![formed(3)]).budget(Budget { records: 1, ..NO_FAULTS }).mutant(Mutant::LimitForgotten);
+    breaks(&scope, Violation::LearnerLimitChanged);
+}
+
+#[test]
 fn whoever_takes_the_unreachable_for_dead_removes_the_living() {
     let scope = Scope::new(vec![formed(3)]).budget(Budget { silences: 1, ..NO_FAULTS });
     breaks(&scope.mutant(Mutant::UnreachableIsDead), Violation::NeededMemberRemoved);

@@ -143,9 +143,16 @@ fn a_lost_record_is_made_again_from_the_disks() {
 }
 
 #[test]
+fn a_record_that_is_lost_while_the_cluster_sleeps_wakes_nobody_and_is_made_again_at_the_wake() {
+    let scope = Scope::new(vec![formed(3)]).sizes(&[0, 3]);
+    let scope = scope.budget(Budget { wipes: 1, edits: 2, records: 1, ..NO_FAULTS });
+    holds(&scope, Promises::All, (52_913, 162_401, 46_931), &[Landmark::Hibernated, Landmark::RecordRebuilt]);
+}
+
+#[test]
 fn one_learner_at_a_time_from_3_5_on() {
     let mut start = mixed(&[Release::V3_5], Release::V3_5);
-    start.limit = 1;
+    (start.limit, start.born) = (1, 1);
     let scope = Scope::new(vec![start]).sizes(&[1, 3]).budget(Budget { wipes: 1, edits: 1, ..NO_FAULTS });
     holds(&scope, Promises::All, (6_614, 17_234, 4_946), &[Landmark::ScaledOut]);
 }

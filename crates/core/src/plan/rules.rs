@@ -250,6 +250,7 @@ fn rule_9_deletes_name_one_thing_and_rest_on_the_list() {
         member: Some(MemberId(0xdead)),
         generation: Generation(0),
         epoch: 1,
+        max_learners: None,
     };
     let gone = Scenario::formed("VVg").marker(2, former.clone());
     assert_eq!(acts(&gone.plan()), Some(Step::Ground(GroundStep::Discard(Slot(2), VolumeId("d2".to_owned())))));
@@ -262,6 +263,7 @@ fn rule_9_deletes_name_one_thing_and_rest_on_the_list() {
             member: Some(member(1)),
             generation: Generation(0),
             epoch: 1,
+            max_learners: None,
         },
     );
     listed.expect("wait: its disk is not empty");

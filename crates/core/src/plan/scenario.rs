@@ -183,7 +183,8 @@ impl Scenario {
             _ => Phase::AtGate,
         };
         let instance = Instance { id: InstanceId(format!("i{slot}")), launch: launch.clone(), phase, since: NOW };
-        let owned = Marker::Owned { incarnation, member: Some(member(slot)), generation, epoch: 1 };
+        let max_learners = Some(MAX_LEARNERS);
+        let owned = Marker::Owned { incarnation, member: Some(member(slot)), generation, epoch: 1, max_learners };
         let marker = if has_data { owned } else { Marker::Empty };
         let view = SlotView {
             address: address(slot),
@@ -274,6 +275,9 @@ impl Scenario {
                 view.declared.as_mut().unwrap().max_learners = 1;
                 if let Probe::Known { value: Some(instance), .. } = &mut view.instance {
                     instance.launch.max_learners = 1;
+                }
+                if let Marker::Owned { max_learners, .. } = &mut s.volume_mut(slot).marker {
+                    *max_learners = Some(1);
                 }
             }
         })

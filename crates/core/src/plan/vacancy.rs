@@ -139,7 +139,7 @@ mod tests {
 
     fn owned(incarnation: &str, member: Option<MemberId>, generation: u64) -> Marker {
         let incarnation = incarnation.parse().unwrap();
-        Marker::Owned { incarnation, member, generation: Generation(generation), epoch: 1 }
+        Marker::Owned { incarnation, member, generation: Generation(generation), epoch: 1, max_learners: None }
     }
 
     /// The disk of a member that left.
@@ -177,6 +177,7 @@ mod tests {
                 member: Some(member(slot)),
                 generation: Generation(u64::from(slot) + 1),
                 epoch,
+                max_learners: None,
             };
             Scenario::formed("VVV").marker(1, marker(1))
         };

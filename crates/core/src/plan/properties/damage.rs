@@ -100,7 +100,7 @@ fn marker() -> impl Strategy<Value = Marker> {
         Just(Marker::Foreign("files".to_owned())),
         (incarnation(), 0_u64..10).prop_map(|(i, g)| Marker::Hollow { incarnation: i, generation: Generation(g) }),
         (incarnation(), prop::option::of(id()), 0_u64..10, 0_u64..3).prop_map(|(incarnation, member, g, epoch)| {
-            Marker::Owned { incarnation, member, generation: Generation(g), epoch }
+            Marker::Owned { incarnation, member, generation: Generation(g), epoch, max_learners: Some(8) }
         }),
     ]
 }

@@ -226,7 +226,8 @@ impl World {
 
     fn first_start(&mut self, slot: Slot, generation: Generation, member: Option<MemberId>) {
         let incarnation = self.now.record().incarnation.clone();
-        self.now.volume_mut(slot.0).marker = Marker::Owned { incarnation, member, generation, epoch: 1 };
+        let max_learners = Some(self.now.record().max_learners);
+        self.now.volume_mut(slot.0).marker = Marker::Owned { incarnation, member, generation, epoch: 1, max_learners };
         self.now.instance_mut(slot.0).phase = Phase::Running;
         if let Some(member) = member {
             self.serve(slot, member);
