@@ -121,7 +121,8 @@ impl<'a> Convergence<'a> {
             Birth::Formed => usable >= quorum(voters) && !doubtful,
             Birth::Forming => {
                 let lost = |place: &&Place| {
-                    let used = place.permit.is_some_and(|permit| permit.holder == Holder::Former);
+                    let noted = place.seat.and_then(|seat| seat.founder) == Some(Holder::Former);
+                    let used = noted || place.permit.is_some_and(|permit| permit.holder == Holder::Former);
                     place.seat.is_some()
                         && place.own_log().is_none()
                         && (used || matches!(place.disk, Disk::Hollow { .. }))

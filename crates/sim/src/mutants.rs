@@ -32,6 +32,8 @@ pub enum Mutant {
     ParallelInMixed,
     /// Rule 3: a record that is made again takes the learner limit of a cluster that nobody knows.
     LimitForgotten,
+    /// Rule 2: who was permitted as a founder is not remembered.
+    FounderForgotten,
 }
 
 /// What the planner is told.
@@ -41,6 +43,7 @@ pub(crate) fn observation(mutant: Option<Mutant>, mut seen: Observation, state: 
         Some(Mutant::UnreachableIsDead) => nobody_is_linked(&mut seen),
         Some(Mutant::ParallelInMixed) => all_run_the_same(&mut seen),
         Some(Mutant::LimitForgotten) => nothing_tells_the_limit(&mut seen),
+        Some(Mutant::FounderForgotten) => all_founders_are_new(&mut seen),
         Some(Mutant::GuardedOnce | Mutant::StartsUnnoted | Mutant::NewestLeaves) | None => {}
     }
     seen
@@ -60,6 +63,15 @@ fn nobody_is_linked(seen: &mut Observation) {
     if let Probe::Known { value, .. } = &mut seen.links {
         let leader: MemberId = value.leader;
         value.active.retain(|member| *member == leader);
+    }
+}
+
+/// Whoever stands at the gate is the founder that was written down.
+fn all_founders_are_new(seen: &mut Observation) {
+    for (slot, seat) in &mut seen.record.value.slots {
+        let Some(view) = seen.ground.get(slot) else { continue };
+        let instance = view.instance.known().and_then(Option::as_ref);
+        seat.founder = seat.founder.take().and_then(|_| instance.map(|instance| instance.id.clone()));
     }
 }
 

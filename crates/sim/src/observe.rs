@@ -145,6 +145,7 @@ fn record(state: &State) -> Record {
                 member: seat.member.map(names::member),
                 epoch: seat.epoch.into(),
                 launch: names::launch(seat.release, state.limit),
+                founder: seat.founder.map(|founder| instance(slot, founder)),
             };
             record.slots.insert(names::slot(slot), seat);
         }

@@ -57,6 +57,8 @@ pub struct Seat {
     pub epoch: u8,
     /// What its instance is to run.
     pub release: Release,
+    /// Whether the process in the slot, or one before it, was to get the founder's permit.
+    pub founder: Option<Holder>,
 }
 
 /// A disk with a log on it, or about to get one.

@@ -2,7 +2,9 @@
 
 #![expect(clippy::print_stdout, reason = "a helper of tests: counterexamples are to be read")]
 
-use etcdop_sim::{Budget, Mutant, Promises, Release, Restarts, Scope, State, Violation, explore, formed, mixed};
+use etcdop_sim::{
+    Budget, Mutant, Permits, Promises, Release, Restarts, Scope, State, Violation, explore, formed, mixed, unborn,
+};
 
 const NO_FAULTS: Budget = Budget { wipes: 0, crashes: 0, silences: 0, edits: 0, records: 0 };
 
@@ -44,6 +46,13 @@ fn a_guard_at_the_first_start_only_loses_acknowledged_writes_in_the_end() {
 fn a_first_start_that_is_noted_nowhere_happens_again_on_a_wiped_disk() {
     let scope = Scope { restarts: Restarts::KeepTheirName, ..Scope::new(vec![growing()]) };
     let scope = scope.budget(Budget { wipes: 1, ..NO_FAULTS }).mutant(Mutant::StartsUnnoted);
+    breaks(&scope, Violation::Amnesia);
+}
+
+#[test]
+fn a_founder_that_nobody_remembers_starts_again_when_its_permit_goes_with_it() {
+    let scope = Scope { permits: Permits::GoWithTheirProcess, ..Scope::new(vec![unborn(3)]) };
+    let scope = scope.budget(Budget { wipes: 1, ..NO_FAULTS }).mutant(Mutant::FounderForgotten);
     breaks(&scope, Violation::Amnesia);
 }
 

@@ -1,8 +1,8 @@
 //! How a cluster comes into being, once per incarnation (rule 2).
 //!
-//! `Unborn` → the founders' seats are reserved and the birth is `Forming` → all founders stand at the gate → all get a permit to
-//! form a new cluster → the member list shows them and they agree on one cluster ID → `Formed`, and no founder ever starts on an
-//! empty disk again.
+//! `Unborn` → the founders' seats are reserved and the birth is `Forming` → all founders stand at the gate → who they are is
+//! written down → all get a permit to form a new cluster → the member list shows them and they agree on one cluster ID →
+//! `Formed`, and no founder ever starts on an empty disk again.
 
 use std::collections::BTreeSet;
 
@@ -70,10 +70,25 @@ pub(super) fn form(s: &Situation<'_>) -> Verdict {
     let waiting: Vec<Slot> = s.record.slots.keys().copied().filter(|&slot| is_fresh_at_gate(s, slot)).collect();
     let missing: Vec<Reason> = s.record.slots.keys().filter_map(|&slot| not_ready(s, slot)).collect();
     if missing.is_empty() && !waiting.is_empty() {
+        if let Some(record) = with_founders(s, &waiting) {
+            return Verdict::Act(Step::Record(Box::new(record)));
+        }
         let permits = waiting.iter().filter_map(|&slot| permit(s, slot)).collect();
         return Verdict::Act(Step::Ground(GroundStep::Permit(permits)));
     }
     Verdict::Hold(if missing.is_empty() { silent(s) } else { missing })
+}
+
+/// Writes down who is about to be permitted. A permit may vanish together with its instance and its disk, as where it is an
+/// annotation of a Pod: the record alone tells a seat whose founder started from one whose founder never did (rule 2).
+fn with_founders(s: &Situation<'_>, waiting: &[Slot]) -> Option<Record> {
+    let mut record = s.record.clone();
+    for &slot in waiting {
+        if let (Some(seat), Some(instance)) = (record.slots.get_mut(&slot), s.instance(slot)) {
+            seat.founder.get_or_insert_with(|| instance.id.clone());
+        }
+    }
+    (record != *s.record).then_some(record)
 }
 
 /// The cluster that the founders formed, once the list can be read and each founder answers or is known to be lost.
@@ -112,7 +127,7 @@ fn formed(s: &Situation<'_>, cluster: ClusterId) -> Record {
             record.reserve(slot, s.launch_for_joiner());
         }
         if let Some(seat) = record.slots.get_mut(&slot) {
-            seat.member = Some(member.id());
+            (seat.member, seat.founder) = (Some(member.id()), None);
         }
         listed.insert(slot);
     }
@@ -187,9 +202,13 @@ fn is_hollow(s: &Situation<'_>, slot: Slot) -> bool {
     matches!(s.volume(slot).map(|volume| &volume.marker), Some(Marker::Hollow { incarnation, .. }) if incarnation == current)
 }
 
-/// Whether a permit of this incarnation was written for an instance that is gone, and the disk is empty: perhaps it was used.
+/// Whether a permit of this incarnation was written, or was to be written, for an instance that is gone, and the disk is empty:
+/// perhaps it was used.
 fn has_void_permit(s: &Situation<'_>, slot: Slot) -> bool {
-    s.permit(slot).is_some() && !s.holds_permit(slot) && is_empty(s, slot)
+    let founder = s.record.slots.get(&slot).and_then(|seat| seat.founder.as_ref());
+    let replaced = founder.is_some() && founder != s.instance(slot).map(|instance| &instance.id);
+    let void = s.permit(slot).is_some() && !s.holds_permit(slot);
+    (replaced || void) && is_empty(s, slot)
 }
 
 /// Whether the disk lost what stood on it, or perhaps did. One that counted starts and is empty is such a disk too, whatever
@@ -199,7 +218,7 @@ fn is_lost(s: &Situation<'_>, slot: Slot) -> bool {
     has_void_permit(s, slot) || is_hollow(s, slot) || (started && is_empty(s, slot))
 }
 
-/// Stands at the gate before an empty disk and was never permitted anything.
+/// Stands at the gate before an empty disk and was not permitted anything yet; at most it was written down that it would be.
 fn is_fresh_at_gate(s: &Situation<'_>, slot: Slot) -> bool {
     let at_gate = s.instance(slot).is_some_and(|instance| instance.phase == Phase::AtGate);
     let empty = s.volume(slot).is_some_and(|volume| volume.marker == Marker::Empty);

@@ -131,7 +131,10 @@ proptest! {
             prop_assert_eq!((&instance.phase, &instance.id), (&Phase::AtGate, &permit.instance));
             prop_assert_eq!(s.record().slots[&permit.slot].epoch, 0);
             match permit.state {
-                ClusterState::New => prop_assert_eq!(s.record().birth, Birth::Forming),
+                ClusterState::New => {
+                    prop_assert_eq!(s.record().birth, Birth::Forming);
+                    prop_assert_eq!(s.record().slots[&permit.slot].founder.as_ref(), Some(&permit.instance));
+                }
                 ClusterState::Existing => {
                     let row = s.seen.roster.known().unwrap().members.iter().find(|row| Some(row.id) == permit.member);
                     prop_assert!(row.is_some_and(|row| row.role == Role::Learner && row.name.is_empty()));

@@ -54,7 +54,11 @@ fn owned(s: &Situation<'_>, slot: Slot) -> Option<(Slot, crate::id::Incarnation,
     let Marker::Owned { incarnation, member, generation, epoch, .. } = &s.volume(slot)?.marker else { return None };
     let running = s.instance(slot).map(|instance| instance.launch.clone());
     let launch = running.or_else(|| s.view(slot)?.declared.clone()).unwrap_or_else(|| s.wanted_launch());
-    Some((slot, incarnation.clone(), Seat { generation: *generation, member: *member, epoch: *epoch, launch }))
+    Some((
+        slot,
+        incarnation.clone(),
+        Seat { generation: *generation, member: *member, epoch: *epoch, launch, founder: None },
+    ))
 }
 
 /// Nothing runs, and nothing is to.

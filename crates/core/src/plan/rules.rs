@@ -68,13 +68,21 @@ fn rule_1_a_permit_is_for_one_instance_one_seat_and_one_start() {
 #[test]
 fn rule_2_a_new_cluster_is_formed_once_per_incarnation() {
     let states = |scenario: &Scenario| permits(scenario).iter().map(|permit| permit.state).collect::<Vec<_>>();
-    assert_eq!(states(&Scenario::forming("ggg")), [ClusterState::New; 3]);
+    assert_eq!(states(&Scenario::forming("ggg").advance()), [ClusterState::New; 3]);
     assert_eq!(states(&Scenario::formed("Vuu")), [ClusterState::Existing]);
     // A founder that had its permit and has no disk is refused, or dead where the list answers; and a birth that begins again is
     // another incarnation.
     Scenario::forming("vDD").expect("wait: founder in slot 1 lost its disk while the cluster was forming");
     Scenario::forming("VVD").advance().expect("open leave of 2");
     assert!(Scenario::forming("DDD").standing_for(5).next().starts_with("begin incarnation uid/2"));
+}
+
+#[test]
+fn rule_2_a_founder_is_written_down_before_it_is_permitted_and_never_starts_twice() {
+    Scenario::forming("ggg").expect("seat 0 is founded by i0; seat 1 is founded by i1; seat 2 is founded by i2");
+    // Instance, permit and disk are gone together: only the record knows.
+    let vanished = Scenario::forming("vvv").vanished(1).vanished(2).standing_for(3600);
+    vanished.expect("wait: founder in slot 1 lost its disk while the cluster was forming");
 }
 
 #[rstest]
