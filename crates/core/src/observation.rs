@@ -343,3 +343,12 @@ pub struct Observation {
     /// The platform's default for a wait between two looks while something is in flight.
     pub pace: Duration,
 }
+
+impl Observation {
+    /// The slot at one of the member's peer URLs. Says where it lives only of a member that the record does not know by its ID
+    /// (rule 5).
+    pub(crate) fn slot_at(&self, row: &RosterMember) -> Option<Slot> {
+        let at = |view: &SlotView| row.peer_urls.iter().any(|url| url == view.address.peer.as_str());
+        self.ground.iter().find(|(_, view)| at(view)).map(|(&slot, _)| slot)
+    }
+}

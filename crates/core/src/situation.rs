@@ -348,8 +348,7 @@ impl<'a> Situation<'a> {
 
 fn join<'a>(observation: &'a Observation, record: &'a Record, roster: &'a Roster) -> Vec<Member<'a>> {
     let by_url = |row: &RosterMember| {
-        let at = |view: &SlotView| row.peer_urls.iter().any(|url| url == view.address.peer.as_str());
-        let (&slot, _) = observation.ground.iter().find(|(_, view)| at(view))?;
+        let slot = observation.slot_at(row)?;
         // Only a seat that waits for its ID, or has none yet: everybody else is known by ID.
         let seat = record.slots.get(&slot)?;
         seat.member.is_none().then_some(slot)

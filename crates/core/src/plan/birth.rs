@@ -10,7 +10,7 @@ use super::Verdict;
 use crate::{
     id::{ClusterId, Slot},
     launch::LaunchSpec,
-    observation::{Blocker, Marker, Phase, Probe, RosterMember, SlotView},
+    observation::{Blocker, Marker, Phase, Probe},
     permit::{ClusterState, Permit},
     quorum::quorum,
     reason::Reason,
@@ -101,7 +101,7 @@ fn founders_cluster(s: &Situation<'_>) -> Result<Option<ClusterId>, Reason> {
         return Err(Reason::SplitBirth { first, other });
     }
     let Some(roster) = s.roster() else { return Ok(None) };
-    if let Some(stranger) = roster.members.iter().find(|row| slot_by_url(s, row).is_none()) {
+    if let Some(stranger) = roster.members.iter().find(|row| s.observation.slot_at(row).is_none()) {
         return Err(Reason::ForeignMember { member: stranger.id });
     }
     let listed: BTreeSet<Slot> = s.members.iter().filter_map(|member| member.slot).collect();
@@ -120,7 +120,7 @@ fn formed(s: &Situation<'_>, cluster: ClusterId) -> Record {
     record.birth = Birth::Formed(cluster);
     let mut listed = BTreeSet::new();
     for member in &s.members {
-        let Some(slot) = member.slot.or_else(|| slot_by_url(s, member.row)) else { continue };
+        let Some(slot) = member.slot.or_else(|| s.observation.slot_at(member.row)) else { continue };
         let seat = record.slots.get(&slot);
         if seat.is_none_or(|seat| seat.member.is_some_and(|id| id != member.id())) {
             // The record was rebuilt, and the disk that is here is not this member's: it gets a seat so that it is replaced.
@@ -133,11 +133,6 @@ fn formed(s: &Situation<'_>, cluster: ClusterId) -> Record {
     }
     record.slots.retain(|slot, _| listed.contains(slot));
     record
-}
-
-fn slot_by_url(s: &Situation<'_>, row: &RosterMember) -> Option<Slot> {
-    let at = |view: &SlotView| row.peer_urls.iter().any(|url| url == view.address.peer.as_str());
-    s.observation.ground.iter().find(|(_, view)| at(view)).map(|(&slot, _)| slot)
 }
 
 /// What an earlier attempt of the same cluster left: a marker without data. Nothing was ever stored there.

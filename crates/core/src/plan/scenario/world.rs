@@ -87,8 +87,7 @@ impl World {
 
     fn slot(&self, id: MemberId) -> Slot {
         let row = self.roster().members.iter().find(|row| row.id == id).unwrap();
-        let at = |view: &SlotView| row.peer_urls.iter().any(|url| url == view.address.peer.as_str());
-        *self.now.seen.ground.iter().find(|(_, view)| at(view)).unwrap().0
+        self.now.seen.slot_at(row).unwrap()
     }
 
     fn obey(&mut self, step: Step) {
