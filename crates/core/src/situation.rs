@@ -20,6 +20,9 @@ use crate::{
 /// Evidence older than this does not carry a promotion (reliability.md, P4).
 const FRESH: Duration = Duration::from_secs(1);
 
+/// How long a running member has not answered before it counts as one that serves nothing.
+const SILENCE: Duration = Duration::from_secs(3);
+
 /// Bytes of database that may be on their way to learners at once: each takes a snapshot of its own from the leader.
 const BYTES_IN_FLIGHT: u64 = 1 << 30;
 
@@ -228,6 +231,13 @@ impl<'a> Situation<'a> {
     pub(crate) fn is_serving(&self, slot: Slot) -> bool {
         let answers = self.observation.status.get(&slot).is_some_and(|status| status.known().is_some());
         answers || self.peer_port(slot).is_some_and(|port| port.cluster.is_none_or(|c| Some(c) == self.cluster()))
+    }
+
+    /// Whether the slot's etcd may serve still: a manager that has just begun, or an answer that came late, says nothing against
+    /// it. Nobody is stopped for one answer that was missed.
+    pub(crate) fn was_heard_lately(&self, slot: Slot) -> bool {
+        let status = self.observation.status.get(&slot);
+        status.is_none_or(|status| status.unknown_since().is_none_or(|since| self.now.since(since) < SILENCE))
     }
 
     /// The permit that was written for the seat that the slot has now; one of an earlier seat says nothing.

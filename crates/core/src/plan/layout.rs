@@ -37,7 +37,7 @@ pub(super) fn refresh(s: &Situation<'_>) -> Verdict {
         let idle = match instance.phase {
             Phase::AtGate => !s.holds_permit(slot),
             Phase::Refused(_) => true,
-            Phase::Running => !s.is_serving(slot),
+            Phase::Running => !s.is_serving(slot) && !s.was_heard_lately(slot),
             Phase::Pending(_) | Phase::Exited(_) | Phase::Stopping => false,
         };
         idle.then(|| GroundStep::Retire(slot, instance.id.clone()))
@@ -141,6 +141,13 @@ mod tests {
     #[case::is_started_again_by_its_platform_anyway("VVx", exited(), "open restart of 2")]
     fn an_instance_with_an_old_launch_spec_that(#[case] picture: &str, #[case] phase: Phase, #[case] next: &str) {
         Scenario::formed(picture).with(|s| s.instance_mut(2).launch = launch("3.6.15")).phase(2, phase).expect(next);
+    }
+
+    #[test]
+    fn an_instance_with_an_old_launch_spec_is_not_stopped_for_an_answer_that_was_missed() {
+        let unheard = Scenario::formed("VVv").with(|s| s.instance_mut(2).launch = launch("3.6.15"));
+        unheard.clone().silent_for(2, 2).expect("open restart of 2");
+        unheard.silent_for(2, 3).expect("stop instance i2 in slot 2");
     }
 
     #[test]

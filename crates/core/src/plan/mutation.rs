@@ -3,13 +3,13 @@
 //! A removal is open until the list lacks every member that it names. A restart is open until the member serves with its new
 //! launch spec, or until its old one was put back.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use super::Verdict;
 use crate::{
     id::{MemberId, Slot},
     launch::LaunchSpec,
-    observation::{Instance, Phase, Probe},
+    observation::{Instance, Phase},
     reason::Reason,
     record::{Before, Mutation, Record},
     situation::{Death, Member, Situation},
@@ -87,16 +87,10 @@ fn restarting(slot: Slot, launch: &LaunchSpec) -> Reason {
     Reason::Restarting { slot, version: launch.version().clone() }
 }
 
-/// How long a running member has not answered before it counts as one that serves nothing.
-const SILENCE: Duration = Duration::from_secs(3);
-
 /// Stops the instance that still runs the old launch spec, if it can be spared; gives the restart up if not.
 fn retire(s: &Situation<'_>, slot: Slot, from: &LaunchSpec, instance: &Instance) -> Verdict {
-    let status = s.observation.status.get(&slot);
-    let answers = status.is_some_and(|status| status.known().is_some());
-    let silent = status.and_then(Probe::unknown_since).map(|since| s.now.since(since));
-    if instance.phase == Phase::Running && silent.is_some_and(|silent| silent < SILENCE) {
-        // A manager that has just begun, or an answer that came late: it may well serve.
+    let answers = s.observation.status.get(&slot).is_some_and(|status| status.known().is_some());
+    if instance.phase == Phase::Running && !answers && s.was_heard_lately(slot) {
         return Verdict::wait(restarting(slot, from));
     }
     let member = s.members.iter().find(|member| member.slot == Some(slot));
