@@ -33,18 +33,21 @@ take_ground() { # for `down`: waits for an up or down at work
   [[ $(owner) == "$repository" ]] || say "this ground was started from $(owner)"
 }
 
-make_machine_folders() { # notes those it makes, for `down` to remove
-  local folder
+make_machine_folders() { # notes what it makes, for `down` to remove
+  local folder missing
   for folder in "${machine_folders[@]}"; do
     while [[ ! -d $folder ]]; do
-      local missing=$folder
+      missing=$folder
       while [[ ! -d ${missing%/*} ]]; do missing=${missing%/*}; done
       mkdir "$missing"
       echo "$missing" >>"$run/made-folders"
     done
   done
+  mountpoint --quiet /run/netns || touch "$run/netns-not-mounted" # `ip netns add` mounts it
 }
 drop_machine_folders() {
+  [[ ! -e $run/netns-not-mounted || -n $(ls /run/netns) ]] || umount /run/netns
+  local folder
   [[ -e $run/made-folders ]] || return 0
-  tac "$run/made-folders" | xargs -r rmdir --ignore-fail-on-non-empty
+  tac "$run/made-folders" | while read -r folder; do [[ ! -d $folder ]] || rmdir --ignore-fail-on-non-empty "$folder"; done
 }

@@ -3,7 +3,7 @@
 
 # command or file:package
 needed=(containerd:containerd runc:runc /usr/lib/cni/ptp:containernetworking-plugins iptables:iptables ip:iproute2
-  conntrack:conntrack openssl:openssl busybox:busybox-static nsenter:util-linux sysctl:procps find:findutils)
+  conntrack:conntrack openssl:openssl busybox:busybox-static nsenter:util-linux mountpoint:util-linux sysctl:procps find:findutils)
 
 packages_missing() { # prints them; false when none is
   local entry missing=()
