@@ -24,7 +24,7 @@ start_component() { # NAME: returns at once
       ;;
     controller-manager)
       run_component controller-manager kube-controller-manager --kubeconfig "$pki/controller-manager.kubeconfig" --leader-elect=false \
-        --use-service-account-credentials --service-account-private-key-file "$pki/service-accounts.key" --root-ca-file "$pki/ca.crt" \
+        --service-account-private-key-file "$pki/service-accounts.key" --root-ca-file "$pki/ca.crt" \
         --cluster-signing-cert-file "$pki/ca.crt" --cluster-signing-key-file "$pki/ca.key"
       ;;
     scheduler) run_component scheduler kube-scheduler --kubeconfig "$pki/scheduler.kubeconfig" --leader-elect=false ;;

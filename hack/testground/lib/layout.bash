@@ -23,6 +23,7 @@ kubernetes_bin=$out/bin/kubernetes
 coredns_bin=$out/bin/coredns
 etcd_bin=${ETCD_OUT:-$repository/target/etcd}
 images=$out/images
+seed=$out/seed # of a new node's disk
 pause_image=registry.k8s.io/pause:3.10
 logs=$out/log
 disks=$out/disks # disks/node-N/, and disks/shared/ that every node sees, as a network disk

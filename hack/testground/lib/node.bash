@@ -6,8 +6,14 @@ containerd_socket() { echo "$run/node-$1/containerd.sock"; }
 node_runs() { alive "node-$1"; }
 
 boot_node() { # N: returns at once; the node's processes are those of lib/machine
-  local n=$1
-  mkdir -p "$run/node-$n" "$disks/node-$n/volumes" "$disks/shared/volumes"
+  local n=$1 disk=$disks/node-$1 database
+  mkdir -p "$run/node-$n" "$disk/volumes" "$disks/shared/volumes"
+  if [[ ! -d $disk/containerd ]]; then
+    cp -al "$seed" "$disk/containerd"
+    find "$seed" -name '*.db' -printf '%P\n' | while read -r database; do
+      cp --remove-destination "$seed/$database" "$disk/containerd/$database" # these are written to
+    done
+  fi
   make_groups "$n"
   make_node_network "$n"
   spawn "node-$n/system" "$(node_netns "$n")" "$logs/node-$n.log" \

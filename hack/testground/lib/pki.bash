@@ -37,7 +37,9 @@ make_pki() {
   certificate admin admin system:masters
   certificate provisioner provisioner system:masters
   certificate coredns coredns system:masters
-  for user in controller-manager scheduler proxy; do certificate $user "system:kube-$user" testground; done
+  # Its service accounts would take seconds to be made at every start.
+  certificate controller-manager system:kube-controller-manager system:masters
+  for user in scheduler proxy; do certificate $user "system:kube-$user" testground; done
   for user in controller-manager scheduler proxy provisioner coredns; do write_kubeconfig "$pki/$user.kubeconfig" $user; done
   write_kubeconfig "$kubeconfig" admin
 }
