@@ -42,7 +42,7 @@ pub struct InstanceId(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub u64);
 
-/// Counts the disks that a slot had: a disk of an older generation is retired.
+/// Counts the disks of the cluster, whatever their slots: a disk of an older generation than its slot's is retired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub u64);
 

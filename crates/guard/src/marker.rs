@@ -17,7 +17,7 @@ pub struct Marker {
     pub incarnation: Incarnation,
     /// Whose log the disk holds; unknown for a founder until the record knows it.
     pub member: Option<MemberId>,
-    /// Which of the slot's disks this is.
+    /// Which of the cluster's disks this is.
     pub generation: Generation,
     /// The learner limit that the incarnation was born with: the log is replayed under it for ever, also when the record is
     /// lost while nobody runs. Unknown on a disk that an earlier release started.

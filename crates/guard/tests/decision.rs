@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml allows it in tests; this reaches their helpers")]
 
+use std::cmp::Ordering;
+
 use etcdop_guard::{
     ClusterState, DataState, Disk, Epoch, Generation, Incarnation, InstanceId, LearnerLimit, Ledger, Marker,
     MarkerState, MemberId, Permit, Refusal, RefusalKind, Seat, Verdict, WaitKind, decide,
@@ -155,12 +157,20 @@ fn a_disk_starts_again_with_the_next_epoch_in_its_own_slot_only() {
             Told::Again(marker("life", None, 2, 4)),
         ),
         ("seat knows no ID", marker("life", A, 2, 3), seat("life", None, 2, 3), Told::Again(marker("life", A, 2, 4))),
-        ("seat lags a disk", marker("life", B, 3, 1), seat("life", A, 2, 7), Told::Again(marker("life", B, 3, 2))),
+        ("a disk of another slot", marker("life", B, 3, 1), seat("life", A, 2, 7), Told::Refuse(Foreign)),
+        ("a disk of another founder", marker("life", None, 3, 1), seat("life", A, 2, 7), Told::Refuse(Foreign)),
         (
-            "lagging seat names nobody",
+            "another founder's while forming",
             marker("life", None, 3, 1),
+            seat("life", None, 2, 0),
+            Told::Refuse(Foreign),
+        ),
+        ("a disk for no member yet", marker("life", B, 3, 1), seat("life", None, 2, 0), Told::Refuse(Foreign)),
+        (
+            "the record was lost and made again without this disk",
+            marker("life", A, 3, 1),
             seat("life", A, 2, 7),
-            Told::Again(marker("life", None, 3, 2)),
+            Told::Again(marker("life", A, 3, 2)),
         ),
     ];
     for (what, marker, seat, expected) in table {
@@ -256,9 +266,11 @@ fn keeps_the_rule(situation: &Situation) {
                 assert!(marker.epoch > before.epoch, "epoch did not grow in {situation:?}");
                 assert_eq!((&marker.incarnation, marker.generation), (&before.incarnation, before.generation));
                 assert!(before.member.is_none() || marker.member == before.member, "disk renamed in {situation:?}");
+                assert!(seat.member.is_none() || marker.member == seat.member, "wrong member in {situation:?}");
                 if marker.generation == seat.generation {
                     assert!(before.epoch >= seat.epoch, "older copy started in {situation:?}");
-                    assert!(seat.member.is_none() || marker.member == seat.member, "wrong member in {situation:?}");
+                } else {
+                    assert!(before.member.is_some() && before.member == seat.member, "whose disk? {situation:?}");
                 }
             }
             (MarkerState::Absent, Some(first)) => {
@@ -278,13 +290,16 @@ fn keeps_the_rule(situation: &Situation) {
     keeps_its_disk_running(situation, &verdict);
 }
 
-/// Whoever has its disk runs: no permit, ledger or lagging record stops it.
+/// Whoever has its disk runs: no permit, ledger or rebuilt record stops it.
 fn keeps_its_disk_running(situation: &Situation, verdict: &Verdict) {
     let (MarkerState::Present(marker), Some(seat)) = (&situation.marker, &situation.seat) else { return };
     let own = marker.incarnation == seat.incarnation
-        && (marker.generation > seat.generation
-            || (marker.generation == seat.generation && marker.epoch >= seat.epoch))
-        && (marker.generation > seat.generation || marker.member == seat.member)
+        && marker.member == seat.member
+        && match marker.generation.cmp(&seat.generation) {
+            Ordering::Less => false,
+            Ordering::Equal => marker.epoch >= seat.epoch,
+            Ordering::Greater => marker.member.is_some(),
+        }
         && marker.epoch.0 < u64::MAX;
     if own && situation.data == DataState::HasWal {
         assert!(matches!(verdict, Verdict::Start { first: None, .. }), "{verdict:?} in {situation:?}");
