@@ -84,6 +84,17 @@ pub enum Reason {
     // --- members
     #[error("voter {member} in slot {slot} does not answer: {why}")]
     VoterSilent { member: MemberId, slot: Slot, why: Blocker },
+    #[error(
+        "voter {member} in slot {slot} answers, but follows {} while a quorum follows {leader}: it is not replaced while it answers, and no \
+         other voter is stopped or removed; check that it and its peers reach each other, and restart it if they do",
+        .follows.map_or_else(|| "no leader".to_owned(), |other| other.to_string())
+    )]
+    VoterAlone { member: MemberId, slot: Slot, follows: Option<MemberId>, leader: MemberId },
+    #[error(
+        "voter {member} in slot {slot} is {behind} entries behind: no other voter is stopped or removed before it has caught up; check its \
+         disk and its network if it does not"
+    )]
+    VoterBehind { member: MemberId, slot: Slot, behind: u64 },
     #[error("voter {member} does not answer and has no slot")]
     VoterAstray { member: MemberId },
     #[error(

@@ -6,7 +6,7 @@ use crate::{
     etcd_rules,
     planner::{Act, NextRecord},
     scope::{Scope, Writers},
-    state::{Birth, Disk, Era, Id, Open, Phase, Place, Release, SLOTS, State},
+    state::{Birth, Data, Disk, Era, Id, Open, Phase, Place, Release, SLOTS, State},
     violation::Violation,
 };
 
@@ -178,7 +178,8 @@ fn judge_stop(state: &State, slot: u8) -> Result<(), Violation> {
 }
 
 fn others_are_live(state: &State, slot: u8) -> Result<(), Violation> {
-    let all = state.each().all(|(other, place)| other == slot || !place.votes() || place.is_live());
+    let in_step = |place: &Place| place.is_live() && place.own_log().is_some_and(|owned| owned.data > Data::Far);
+    let all = state.each().all(|(other, place)| other == slot || !place.votes() || in_step(place));
     if all { Ok(()) } else { Err(Violation::SecondDisruption) }
 }
 

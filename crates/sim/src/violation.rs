@@ -29,7 +29,7 @@ pub enum Violation {
     NeededMemberRemoved,
     /// Rule 4: a member was removed that led others.
     LeaderRemoved,
-    /// I11: a member was taken out or stopped while another voter was not live.
+    /// I11: a member was taken out or stopped while another voter was not live, or far behind.
     SecondDisruption,
     /// I14: a release joined a cluster that has moved on.
     ReleaseTooOld,

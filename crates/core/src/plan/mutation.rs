@@ -99,7 +99,7 @@ fn retire(s: &Situation<'_>, slot: Slot, from: &LaunchSpec, instance: &Instance)
         None if answers => return Verdict::wait(restarting(slot, from)),
         Some(_) if answers && s.leader.is_none() => return Verdict::wait(Reason::NoLeader),
         Some(member) if answers && member.is_voter() => {
-            if s.sick_voter(Some(member.id())).is_some() {
+            if s.unfit_voter(Some(member.id())).is_some() {
                 return put_back(s, slot, from, Blame::Nobody);
             }
             if let Some(to) = heir(s, &[member.id()]).filter(|_| Some(member.id()) == s.leader) {
@@ -182,13 +182,13 @@ pub(super) fn resolve_leave(s: &Situation<'_>) -> Verdict {
     }
 }
 
-/// Rule 6: the rest must be all up; for a dead member it is enough that the rest has a quorum. Learners never count. The last
+/// Rule 6: the rest must be all up, with all that was acknowledged; for a dead member it is enough that the rest has a quorum. Learners never count. The last
 /// voter never leaves.
 pub(super) fn may_leave(s: &Situation<'_>, member: &Member<'_>) -> bool {
     if member.is_learner() {
         return true;
     }
-    s.survives_without(member.id()) && (s.death(member).is_some() || s.sick_voter(Some(member.id())).is_none())
+    s.survives_without(member.id()) && (s.death(member).is_some() || s.unfit_voter(Some(member.id())).is_none())
 }
 
 fn leave(s: &Situation<'_>, member: &Member<'_>, leavers: &[MemberId]) -> Verdict {
@@ -244,6 +244,9 @@ mod tests {
     #[case::stops_a_leader_that_is_alone(restart("V", 0, 0), "stop instance i0 in slot 0")]
     #[case::stops_a_learner_without_further_ado(restart("VL", 1, 0), "stop instance i1 in slot 1")]
     #[case::is_given_up_when_another_voter_fell_sick(restart("VVx", 1, 0), "seat 1 for 3.6.16; close")]
+    #[case::is_given_up_when_another_voter_fell_behind(
+        restart("VVV", 1, 0).behind(2, 1_001), "seat 1 for 3.6.16; close"
+    )]
     #[case::waits_for_the_list_while_the_member_serves(restart("VVV", 1, 0).no_roster(), "wait: slot 1 restarts with etcd")]
     #[case::waits_for_a_leader_while_the_member_serves(restart("Vxx", 0, 0), "wait: no leader that a quorum agrees on")]
     #[case::restarts_a_member_that_serves_nothing_even_without_the_list(
@@ -334,6 +337,12 @@ mod tests {
     #[case::takes_learners_first(Scenario::formed("VVL").size(Size::ALL[1]).leaving(&[1, 2]), "remove member a2")]
     #[case::takes_the_dead_first(Scenario::formed("VVVVD").size(size(3)).leaving(&[3, 4]), "remove member a4")]
     #[case::removes_nobody_alive_while_another_is_sick(Scenario::formed("VVxVV").size(size(3)).leaving(&[3, 4]), "close")]
+    #[case::removes_nobody_alive_while_another_is_far_behind(
+        Scenario::formed("VVVVV").size(size(3)).leaving(&[3, 4]).behind(2, 1_001), "close"
+    )]
+    #[case::removes_the_dead_while_another_is_far_behind(
+        Scenario::formed("VVVVD").leaving(&[4]).behind(2, 1_001), "remove member a4"
+    )]
     #[case::removes_the_dead_while_another_is_sick(Scenario::formed("VVxVD").leaving(&[4]), "remove member a4")]
     #[case::keeps_a_dead_member_that_came_back(Scenario::formed("VVV").leaving(&[2]), "close")]
     #[case::keeps_a_silent_member_that_nothing_says_is_dead_any_more(Scenario::formed("VVv").linked(2).leaving(&[2]), "close")]

@@ -4,7 +4,6 @@
 
 use super::{Verdict, log_age};
 use crate::{
-    id::MemberId,
     launch::LaunchSpec,
     reason::Reason,
     record::{Before, Mutation},
@@ -35,10 +34,13 @@ pub(super) fn roll(s: &Situation<'_>) -> Verdict {
     if let Some(verdict) = prepare(s, &wanted) {
         return verdict;
     }
-    let rank = |member: &&&Member<'_>| (s.is_healthy(member), Some(member.id()) == s.leader, member.slot);
+    let rank = |member: &&&Member<'_>| {
+        (s.is_healthy(member), member.is_learner() || s.is_in_step(member), Some(member.id()) == s.leader, member.slot)
+    };
     let Some(next) = behind.iter().min_by_key(rank) else { return Verdict::DONE };
     if let Some(blocker) = blocker(s, next) {
-        return Verdict::wait(Reason::RollBlocked { member: blocker });
+        let silent = Reason::RollBlocked { member: blocker.id() };
+        return Verdict::wait(s.sickness(blocker).filter(|_| blocker.status.is_some()).unwrap_or(silent));
     }
     restart(s, next, wanted)
 }
@@ -61,10 +63,11 @@ fn is_behind(member: &Member<'_>, wanted: &LaunchSpec) -> bool {
     seat.into_iter().chain(running).any(|launch| launch != wanted)
 }
 
-/// Who must be healthy first: a member that serves nothing can be restarted freely, any other only when all the rest is well.
-fn blocker(s: &Situation<'_>, next: &Member<'_>) -> Option<MemberId> {
+/// Who must be well first: a member that serves nothing can be restarted freely, any other only when all the rest could do
+/// without it.
+fn blocker<'s, 'a>(s: &'s Situation<'a>, next: &Member<'_>) -> Option<&'s Member<'a>> {
     let serves = next.is_learner() || s.is_healthy(next);
-    serves.then(|| s.sick_voter(Some(next.id())).map(Member::id)).flatten()
+    serves.then(|| s.unfit_voter(Some(next.id()))).flatten()
 }
 
 fn restart(s: &Situation<'_>, member: &Member<'_>, wanted: LaunchSpec) -> Verdict {
@@ -190,6 +193,15 @@ mod tests {
     #[case::the_leader_last(patch("VVV").running("3.6.17", &[1, 2]), "open restart of 0")]
     #[case::who_is_sick_anyway_first(patch("VVx"), "open restart of 2")]
     #[case::nobody_healthy_while_another_is_sick(patch("VVx").running("3.6.17", &[2]), "wait: no restart while voter a2 does not answer")]
+    #[case::nobody_while_another_is_far_behind(
+        patch("VVV").running("3.6.17", &[2]).behind(2, 1_001), "wait: voter a2 in slot 2 is 1001 entries behind: no other voter is stopped"
+    )]
+    #[case::a_little_behind_is_no_obstacle(patch("VVV").running("3.6.17", &[2]).behind(2, 1_000), "open restart of 1")]
+    #[case::who_is_far_behind_first(patch("VVV").behind(2, 1_001), "open restart of 2")]
+    #[case::nobody_while_another_follows_nobody(
+        patch("VVV").running("3.6.17", &[2]).with(|s| s.status_mut(2).leader = None),
+        "wait: voter a2 in slot 2 answers, but follows no leader while a quorum follows a0"
+    )]
     #[case::no_learner_while_a_voter_is_sick(patch("VVxLL").running("3.6.17", &[0, 1, 2]), "wait: no restart while voter a2 does not answer")]
     #[case::no_joiner_before_it_published_itself(
         patch("VVVu").running("3.6.17", &[0, 1, 2]), "permit the first start in slots [3]"

@@ -208,6 +208,23 @@ fn rule_6_no_open_removal_goes_on_while_a_voter_that_stays_is_down() {
     Scenario::formed("VVxVV").size(size(3)).leaving(&[3, 4]).expect("close");
 }
 
+#[rstest]
+#[case::leaves(Scenario::formed("VVV").size(size(1)).behind(0, 5_000), "wait: voter a0 in slot 0 is 5000 entries behind")]
+#[case::goes_on_leaving(Scenario::formed("VVVVV").size(size(3)).leaving(&[3, 4]).behind(1, 5_000), "close")]
+#[case::is_rolled(
+    Scenario::formed("VVV").version("3.6.17").running("3.6.17", &[2]).behind(2, 5_000),
+    "wait: voter a2 in slot 2 is 5000 entries behind"
+)]
+#[case::is_stopped(
+    Scenario::formed("VVV").version("3.6.17").restarting(1, "3.6.16", 0).behind(2, 5_000), "seat 1 for 3.6.16; close"
+)]
+fn rule_6_nobody_alive_goes_while_a_voter_that_stays_lacks_what_was_acknowledged(
+    #[case] scenario: Scenario,
+    #[case] next: &str,
+) {
+    scenario.expect(next);
+}
+
 #[test]
 fn rule_6_no_membership_change_of_another_cluster() {
     let other = Scenario::formed("VVD").with(|s| {

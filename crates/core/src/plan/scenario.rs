@@ -362,6 +362,11 @@ impl Scenario {
         })
     }
 
+    /// The member of `slot` has applied so many entries fewer than were committed.
+    pub(crate) fn behind(self, slot: u8, entries: u64) -> Self {
+        self.with(|s| s.status_mut(slot).applied = COMMITTED - entries)
+    }
+
     pub(crate) fn no_roster(self) -> Self {
         self.with(|s| s.seen.roster = silent(3))
     }
