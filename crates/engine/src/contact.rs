@@ -73,7 +73,7 @@ pub(crate) fn may_answer(slot: &GroundSlot) -> bool {
 pub(crate) struct Route {
     /// Where.
     pub(crate) slot: Slot,
-    /// Who answered there last.
+    /// Which of our members answered there last; nobody where a member of another cluster did.
     pub(crate) member: Option<MemberId>,
     /// Its role, by its own words.
     pub(crate) role: Option<Role>,
@@ -88,7 +88,7 @@ pub(crate) struct Routes {
     pub(crate) cluster: Option<ClusterId>,
     /// Whom the newest term believes to lead.
     pub(crate) leader: Option<MemberId>,
-    /// The leader first, then voters that answer, then others that answer, then the silent.
+    /// The leader first, then voters that answer, then others that answer, then the silent and strangers.
     pub(crate) in_turn: Vec<Route>,
 }
 
@@ -99,11 +99,13 @@ impl Routes {
         statuses: &BTreeMap<Slot, Probe<MemberStatus>>,
         contacts: &mut Contacts,
     ) -> Self {
-        let leader = leader(statuses.values().filter_map(Probe::known));
+        // A stranger at one of our addresses leads, votes and promotes in a cluster of its own.
+        let is_ours = |status: &&MemberStatus| cluster.is_none_or(|cluster| cluster == status.cluster);
+        let leader = leader(statuses.values().filter_map(Probe::known).filter(is_ours));
         let places = ground.slots.iter().filter(|(_, place)| may_answer(place));
         let mut in_turn: Vec<Route> = places
             .filter_map(|(&slot, place)| {
-                let status = statuses.get(&slot).and_then(Probe::known);
+                let status = statuses.get(&slot).and_then(Probe::known).filter(is_ours);
                 let (member, role) = (status.map(|status| status.member), status.map(|status| status.role));
                 Some(Route { slot, member, role, client: contacts.client(&place.dial.client).ok()? })
             })
