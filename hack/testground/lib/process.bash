@@ -30,6 +30,7 @@ spawn() { # GROUP NETNS LOG COMMAND...: in the background, in that cgroup and ne
     echo "$BASHPID" >"$group/cgroup.procs"
     exec setsid nsenter --net="/run/netns/$netns" "$@" 9<&-
   ) >>"$log" 2>&1 </dev/null &
+  disown # its end is no news to this shell
 }
 
 freeze() { # GROUP: nothing in it runs any more, no signal reaches it
@@ -61,7 +62,7 @@ power_off() { # GROUP: SIGKILL to all of it at one instant; returns when all are
 }
 end() { # GROUP: SIGTERM, and SIGKILL to what is left after 5 s
   pids "$1" | xargs -r kill -TERM 2>/dev/null || true
-  until_ok 5 "a clean end of $1" empty "$1" || power_off "$1"
+  until_ok 5 "a clean end of $1" empty "$1" 2>/dev/null || power_off "$1"
 }
 
 make_groups() { # NODE: the kubelet wants its cgroup root in every hierarchy
