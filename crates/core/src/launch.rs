@@ -80,47 +80,41 @@ pub enum OptionError {
     },
 }
 
-/// Flags that this program renders itself, or that would break what it promises.
-const MANAGED: [&str; 27] = [
-    "name",
-    "data-dir",
-    "wal-dir",
-    "initial-cluster",
-    "initial-cluster-state",
-    "initial-cluster-token",
-    "initial-advertise-peer-urls",
-    "listen-peer-urls",
-    "listen-client-urls",
-    "listen-client-http-urls",
-    "advertise-client-urls",
-    "listen-metrics-urls",
-    "force-new-cluster",
-    "strict-reconfig-check",
-    "max-learners",
-    "experimental-max-learners",
-    "unsafe-no-fsync",
-    "unsafe-initial-cluster",
-    "discovery",
-    "discovery-srv",
-    "config-file",
-    "quota-backend-bytes",
-    "auto-compaction-mode",
-    "auto-compaction-retention",
-    "snapshot-count",
-    "heartbeat-interval",
-    "election-timeout",
+/// Flags that this program renders itself, or that would break what it promises; with the option that sets one, where there
+/// is one.
+pub const MANAGED: [(&str, Option<&str>); 27] = [
+    ("name", None),
+    ("data-dir", None),
+    ("wal-dir", None),
+    ("initial-cluster", None),
+    ("initial-cluster-state", None),
+    ("initial-cluster-token", None),
+    ("initial-advertise-peer-urls", None),
+    ("listen-peer-urls", None),
+    ("listen-client-urls", None),
+    ("listen-client-http-urls", None),
+    ("advertise-client-urls", None),
+    ("listen-metrics-urls", None),
+    ("force-new-cluster", None),
+    ("strict-reconfig-check", None),
+    ("max-learners", None),
+    ("experimental-max-learners", None),
+    ("unsafe-no-fsync", None),
+    ("unsafe-initial-cluster", None),
+    ("discovery", None),
+    ("discovery-srv", None),
+    ("config-file", None),
+    ("quota-backend-bytes", Some("quotaBackendBytes")),
+    ("auto-compaction-mode", Some("autoCompactionMode")),
+    ("auto-compaction-retention", Some("autoCompactionRetention")),
+    ("snapshot-count", Some("snapshotCount")),
+    ("heartbeat-interval", Some("heartbeatInterval")),
+    ("election-timeout", Some("electionTimeout")),
 ];
 
-fn managed_hint(flag: &str) -> &'static str {
-    match flag {
-        "quota-backend-bytes" => ": use quotaBackendBytes",
-        "auto-compaction-mode" => ": use autoCompactionMode",
-        "auto-compaction-retention" => ": use autoCompactionRetention",
-        "snapshot-count" => ": use snapshotCount",
-        "heartbeat-interval" => ": use heartbeatInterval",
-        "election-timeout" => ": use electionTimeout",
-        _ => ", remove it",
-    }
+fn managed_hint(flag: &str) -> String {
+    let option = MANAGED.iter().find_map(|(managed, option)| option.filter(|_| *managed == flag));
+    option.map_or_else(|| ", remove it".to_owned(), |option| format!(": use {option}"))
 }
 
 impl EtcdOptions {
@@ -131,7 +125,7 @@ impl EtcdOptions {
             if !named || flag.starts_with('-') {
                 return Err(OptionError::BadName(flag.clone()));
             }
-            if MANAGED.contains(&flag.as_str()) {
+            if MANAGED.iter().any(|(managed, _)| managed == flag) {
                 return Err(OptionError::Managed(flag.clone()));
             }
             if flag.starts_with("experimental-") && version.minor() >= Minor::new(3, 7) {
@@ -174,6 +168,17 @@ pub struct Template {
     /// Its options.
     #[serde(default)]
     pub options: EtcdOptions,
+    /// What else its platform starts a member with (a Pod's resources, say), as a digest of what the platform made of it: a
+    /// difference is a roll like any other. Empty where a platform has nothing else.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rendering: String,
+}
+
+impl Template {
+    /// A release and its options, on a platform that has nothing to add.
+    pub const fn new(version: EtcdVersion, options: EtcdOptions) -> Self {
+        Self { version, options, rendering: String::new() }
+    }
 }
 
 /// What one instance runs, or is to run at its next start.
@@ -243,7 +248,7 @@ mod tests {
     #[case("3.6.16", Some("8"), 8)]
     #[case("3.7.3", Some("8"), 8)]
     fn the_learner_limit_is_a_flag_from_3_6_on(#[case] version: &str, #[case] flag: Option<&str>, #[case] limit: u8) {
-        let template = Template { version: version.parse().unwrap(), options: EtcdOptions::default() };
+        let template = Template::new(version.parse().unwrap(), EtcdOptions::default());
         let launch = LaunchSpec { template, max_learners: 8 };
         assert_eq!(launch.flags().get("max-learners").map(String::as_str), flag);
         assert_eq!(launch.learner_limit(), limit);

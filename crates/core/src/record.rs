@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_record_survives_its_own_text() {
-        let template = Template { version: "3.6.16".parse().unwrap(), options: EtcdOptions::default() };
+        let template = Template::new("3.6.16".parse().unwrap(), EtcdOptions::default());
         let launch = LaunchSpec { template: template.clone(), max_learners: MAX_LEARNERS };
         let mut record = Record::unborn(Incarnation::first("4f1c"));
         record.reserve(Slot(0), launch.clone());

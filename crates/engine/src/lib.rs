@@ -8,6 +8,7 @@ pub mod driver;
 mod execute;
 mod failpoint;
 mod fence;
+pub mod gate;
 mod observe;
 pub mod outcome;
 pub mod platform;

@@ -1,4 +1,4 @@
-//! The command line, read without a library: six paths, an optional instance, and etcd's own command.
+//! The command line, read without a library: the paths of the gate, who this is, whom to tell, and etcd's own command.
 //!
 //! etcd's command is looked at for one thing only: that it does not lead etcd to another disk, or past the flags of the
 //! permit. A guard of the wrong directory would be worse than none, for it says that all is well.
@@ -7,6 +7,7 @@ use std::{
     ffi::{OsStr, OsString},
     fmt,
     os::unix::ffi::OsStrExt,
+    net::SocketAddr,
     path::{self, Path, PathBuf},
 };
 
@@ -15,16 +16,21 @@ use etcdop_guard::InstanceId;
 pub(crate) const HELP: &str = "\
 etcdop-guard: decides whether etcd may start on this disk, then becomes etcd
 
-Usage: etcdop-guard --marker PATH --data-dir PATH --seat PATH --permit PATH --ledger PATH --status PATH
-                    [--instance ID] -- ETCD [ARGS]...
+Usage: etcdop-guard --marker PATH --data-dir PATH --seat PATH [--seat PATH] --permit PATH --ledger PATH --status PATH
+                    [--instance ID] [--report ADDRESS] [--termination PATH] -- ETCD [ARGS]...
+       etcdop-guard report --marker PATH --data-dir PATH --status PATH --report ADDRESS
 
   --marker PATH    what the disk says it is; on the data volume, written here
   --data-dir PATH  etcd's data directory
-  --seat PATH      what the record gives to this slot; written by the platform
+  --seat PATH      what the record gives to this slot; written by the platform. A second one is for what may be newer or
+                   missing: the newer of both counts, and the second where they speak of different lives of the cluster
   --permit PATH    one-time permit for an empty disk; written by the platform
   --ledger PATH    the permit that was used; not on the data volume, written here
   --status PATH    one line that says where this guard stands; written here
   --instance ID    this process's name in permit and status (default: proc:<boot id>:<pid>:<start time>)
+  --report ADDRESS IP:PORT where a process beside this one answers every HTTP request with what the disk and the status
+                   say, before etcd starts and while it runs; 'report' is what that process is started with
+  --termination PATH  the report of a refusal; written in place, for a container's termination log
   --help, --version
 
 It waits until seat and permit are there; SIGTERM ends it at once, except as process 1 of a container, where the
@@ -47,6 +53,7 @@ pub(crate) enum Request {
     Help,
     Version,
     Guard(Box<Arguments>),
+    Report(Subject, SocketAddr),
 }
 
 /// A complete command line.
@@ -55,6 +62,8 @@ pub(crate) struct Arguments {
     pub(crate) files: Files,
     /// `None` when the process is to name itself.
     pub(crate) instance: Option<InstanceId>,
+    /// Where to report while this process lives.
+    pub(crate) report: Option<SocketAddr>,
     pub(crate) etcd: EtcdCommand,
 }
 
@@ -63,9 +72,19 @@ pub(crate) struct Arguments {
 pub(crate) struct Files {
     pub(crate) marker: PathBuf,
     pub(crate) data_dir: PathBuf,
-    pub(crate) seat: PathBuf,
+    /// One or two; the later one may be newer.
+    pub(crate) seats: Vec<PathBuf>,
     pub(crate) permit: PathBuf,
     pub(crate) ledger: PathBuf,
+    pub(crate) status: PathBuf,
+    pub(crate) termination: Option<PathBuf>,
+}
+
+/// What a report is about.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub(crate) marker: PathBuf,
+    pub(crate) data_dir: PathBuf,
     pub(crate) status: PathBuf,
 }
 
@@ -84,6 +103,7 @@ pub(crate) enum Usage {
     Twice(&'static str),
     NoValue(&'static str),
     BadInstance(String),
+    BadAddress(OsString),
     NoCommand,
     LedgerOnData,
     OtherDataDir(OsString),
@@ -99,6 +119,9 @@ impl fmt::Display for Usage {
             Self::Twice(option) => write!(f, "{option} is there twice"),
             Self::NoValue(option) => write!(f, "{option} needs a value"),
             Self::BadInstance(why) => write!(f, "--instance cannot be used: {why}"),
+            Self::BadAddress(text) => {
+                write!(f, "--report wants IP:PORT, as in 0.0.0.0:2378, not '{}'", text.display())
+            }
             Self::NoCommand => f.write_str("etcd's own command is missing: -- ETCD [ARGS]..."),
             Self::LedgerOnData => {
                 f.write_str("--ledger lies inside --data-dir: a wiped disk would bring its used permit back to life")
@@ -114,13 +137,29 @@ impl fmt::Display for Usage {
     }
 }
 
-const OPTIONS: [&str; 7] = ["--marker", "--data-dir", "--seat", "--permit", "--ledger", "--status", "--instance"];
+const OPTIONS: [&str; 10] = [
+    "--marker",
+    "--data-dir",
+    "--seat",
+    "--permit",
+    "--ledger",
+    "--status",
+    "--instance",
+    "--report",
+    "--termination",
+    // The second seat, which has no name of its own.
+    "--seat",
+];
+const SEAT: usize = 2;
+const SECOND_SEAT: usize = 9;
 
 /// Reads the command line; `environment` is what etcd will inherit.
 pub(crate) fn parse(
-    mut arguments: impl Iterator<Item = OsString>,
+    arguments: impl Iterator<Item = OsString>,
     environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Request, Usage> {
+    let mut arguments = arguments.peekable();
+    let reports = arguments.next_if(|first| first == "report").is_some();
     let mut values: [Option<OsString>; OPTIONS.len()] = Default::default();
     let mut etcd = None;
     while let Some(argument) = arguments.next() {
@@ -138,27 +177,38 @@ pub(crate) fn parse(
         let Some(at) = OPTIONS.iter().position(|option| name == *option) else {
             return Err(Usage::Unknown(argument));
         };
+        let at = if at == SEAT && values[SEAT].is_some() { SECOND_SEAT } else { at };
         let value = attached.map(ToOwned::to_owned).or_else(|| arguments.next());
         let value = value.filter(|value| !value.is_empty() && value != "--").ok_or(Usage::NoValue(OPTIONS[at]))?;
         if values[at].replace(value).is_some() {
             return Err(Usage::Twice(OPTIONS[at]));
         }
     }
-    let [marker, data_dir, seat, permit, ledger, status, instance] = values;
+    let [marker, data_dir, seat, permit, ledger, status, instance, report, termination, newer_seat] = values;
     let path = |value: Option<OsString>, at: usize| value.map(PathBuf::from).ok_or(Usage::Missing(OPTIONS[at]));
+    let report = report.map(address).transpose()?;
+    if reports {
+        let subject = Subject { marker: path(marker, 0)?, data_dir: path(data_dir, 1)?, status: path(status, 5)? };
+        return Ok(Request::Report(subject, report.ok_or(Usage::Missing("--report"))?));
+    }
     let files = Files {
         marker: path(marker, 0)?,
         data_dir: path(data_dir, 1)?,
-        seat: path(seat, 2)?,
+        seats: [Some(path(seat, SEAT)?), newer_seat.map(PathBuf::from)].into_iter().flatten().collect(),
         permit: path(permit, 3)?,
         ledger: path(ledger, 4)?,
         status: path(status, 5)?,
+        termination: termination.map(PathBuf::from),
     };
     let etcd = etcd.ok_or(Usage::NoCommand)?;
     check(&files, &etcd, environment)?;
     let instance = instance.map(|text| text.to_string_lossy().parse()).transpose();
     let instance = instance.map_err(|why: etcdop_guard::BadId| Usage::BadInstance(why.to_string()))?;
-    Ok(Request::Guard(Box::new(Arguments { files, instance, etcd })))
+    Ok(Request::Guard(Box::new(Arguments { files, instance, report, etcd })))
+}
+
+fn address(text: OsString) -> Result<SocketAddr, Usage> {
+    text.to_str().and_then(|text| text.parse().ok()).ok_or(Usage::BadAddress(text))
 }
 
 fn check(

@@ -5,17 +5,17 @@
 //! or marked without a log, which the next start refuses. So a start may be lost, never repeated.
 
 use std::{
-    fmt,
+    fmt, fs,
     io::{self, Write},
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use etcdop_guard::{
-    Disk, InstanceId, Ledger, LedgerEntry, Marker, Permit, Progress, Refusal, Seat, Status, Verdict, WaitReason,
+    Disk, InstanceId, Ledger, LedgerEntry, Marker, Permit, Progress, Refusal, Report, Seat, Status, Verdict, WaitReason,
     decide, examine_data, examine_marker, read_text, replace, write_durably,
 };
 
@@ -41,6 +41,7 @@ pub(crate) fn pass(files: Files, instance: InstanceId, etcd: &EtcdCommand) -> Re
     let mut gate = Gate { files, instance, told: None };
     let refusal = gate.wait_and_start(etcd);
     gate.tell(Progress::from(&refusal));
+    gate.leave_word();
     refusal
 }
 
@@ -94,7 +95,7 @@ impl Gate {
         let data = examine_data(&files.data_dir, &files.marker)
             .map_err(|error| unreadable(&files.data_dir, error.to_string()))?;
         let disk = Disk { marker: examine_marker(&files.marker), data };
-        let seat = read_rendered(&files.seat, Seat::parse);
+        let seat = self.seat();
         let permit = read_rendered(&files.permit, Permit::parse);
         let entry = read(&files.ledger, LedgerEntry::parse);
         let ledger = match (&entry, &permit) {
@@ -114,13 +115,39 @@ impl Gate {
         let not_understood =
             |path: &Path, why| Verdict::Wait(WaitReason::FileUnreadable { path: path.to_owned(), why });
         Ok(match (verdict, seat, permit, entry) {
-            (Verdict::Wait(WaitReason::NoRecord), Err(why), ..) => not_understood(&files.seat, why),
+            (Verdict::Wait(WaitReason::NoRecord), Err((path, why)), ..) => not_understood(&path, why),
             (Verdict::Wait(WaitReason::NoPermit), _, Err(why), _) => not_understood(&files.permit, why),
             (Verdict::Refuse(Refusal::PermitUsed { .. }), _, _, Err(why)) => {
                 return Err(unreadable(&files.ledger, why));
             }
             (verdict, ..) => verdict,
         })
+    }
+
+    /// The newest of the seats that can be read; where none can, what is wrong with the last.
+    fn seat(&self) -> Result<Option<Seat>, (PathBuf, String)> {
+        let mut newest: Option<Seat> = None;
+        let mut wrong = None;
+        for path in &self.files.seats {
+            match read_rendered(path, Seat::parse) {
+                Ok(seat) => newest = Seat::newer(newest, seat),
+                Err(why) => wrong = Some((path.clone(), why)),
+            }
+        }
+        match (newest, wrong) {
+            (None, Some(wrong)) => Err(wrong),
+            (newest, _) => Ok(newest),
+        }
+    }
+
+    /// What is known of the disk of a guard that ends: nobody can ask it any more.
+    fn leave_word(&self) {
+        let Some(path) = &self.files.termination else { return };
+        let report = Report::look(&self.files.data_dir, &self.files.marker, &self.files.status);
+        // In place: a container's termination log is a mount, which cannot be renamed over.
+        if let Err(error) = fs::write(path, report.render()) {
+            say(&format!("{} cannot be written: {error}", path.display()));
+        }
     }
 
     fn start(&mut self, marker: &Marker, first: Option<&Permit>, etcd: &EtcdCommand) -> Refusal {
@@ -169,7 +196,7 @@ impl Gate {
 }
 
 /// To the log of whoever listens. The manager at the other end may be dead, and the guard outlives it.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "etcdop-guard: {text}");
 }
 

@@ -18,6 +18,7 @@ mod ledger;
 mod marker;
 mod permit;
 mod reason;
+mod report;
 mod status;
 
 pub use cluster::{BadPeer, ClusterState, PeerName, PeerUrl};
@@ -30,4 +31,5 @@ pub use ledger::LedgerEntry;
 pub use marker::{Marker, Seat};
 pub use permit::Permit;
 pub use reason::{Refusal, RefusalKind, WaitKind, WaitReason};
+pub use report::{BadReport, DataView, Report};
 pub use status::{BadStatus, Progress, Status};

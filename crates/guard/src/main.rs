@@ -6,6 +6,7 @@
 mod arguments;
 mod gate;
 mod program;
+mod reporter;
 mod resolve;
 
 use std::{
@@ -24,6 +25,10 @@ fn main() -> ExitCode {
         Ok(Request::Help) => show(arguments::HELP),
         Ok(Request::Version) => show(concat!("etcdop-guard ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Request::Guard(arguments)) => guard(*arguments),
+        Ok(Request::Report(subject, address)) => {
+            reporter::answer_while_parent_lives(subject, address);
+            ExitCode::SUCCESS
+        }
         Err(usage) => {
             eprintln!("etcdop-guard: {usage} (see etcdop-guard --help)");
             ExitCode::from(USAGE)
@@ -35,6 +40,10 @@ fn guard(arguments: Arguments) -> ExitCode {
     let instance = arguments.instance.map_or_else(|| process_instance(process::id()), Ok);
     match instance {
         Ok(instance) => {
+            // Before anything else, so that whoever waits for this guard hears why it waits.
+            if let Some(address) = arguments.report {
+                reporter::accompany(&arguments.files, address);
+            }
             let refusal = gate::pass(arguments.files, instance, &arguments.etcd);
             ExitCode::from(refusal.kind().exit_code())
         }

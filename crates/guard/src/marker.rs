@@ -76,6 +76,20 @@ impl Seat {
         Ok(Self { incarnation, member, generation, max_learners, epoch })
     }
 
+    /// Which of two readings of one seat counts, the second of which may be fresher: the one further on in the same life of
+    /// the cluster, and the second where they speak of different ones.
+    #[must_use]
+    pub fn newer(first: Option<Self>, second: Option<Self>) -> Option<Self> {
+        match (first, second) {
+            (Some(first), Some(second)) => {
+                let age = |seat: &Self| (seat.generation, seat.epoch, seat.member.is_some());
+                let first_leads = first.incarnation == second.incarnation && age(&first) > age(&second);
+                Some(if first_leads { first } else { second })
+            }
+            (first, second) => second.or(first),
+        }
+    }
+
     /// The content of the seat file.
     pub fn render(&self) -> String {
         let Self { incarnation, member, generation, max_learners, epoch } = self.clone();

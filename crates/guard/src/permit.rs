@@ -53,9 +53,11 @@ impl Permit {
         )
     }
 
-    /// The two flags that tell etcd what it starts into; etcd takes the last of a repeated flag.
-    pub fn first_start_flags(&self) -> [String; 2] {
+    /// The flags that tell etcd what it starts into; etcd takes the last of a repeated flag.
+    pub fn first_start_flags(&self) -> [String; 3] {
         [
+            // Equal tokens and URLs would give a cluster the IDs of the one before it.
+            format!("--initial-cluster-token={}", self.incarnation.as_str().replace('/', "-")),
             format!("--initial-cluster={}", render_initial_cluster(&self.initial_cluster)),
             format!("--initial-cluster-state={}", self.state),
         ]

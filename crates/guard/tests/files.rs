@@ -111,10 +111,10 @@ fn a_permit_that_etcd_would_read_differently_is_an_error() {
 }
 
 #[test]
-fn a_permit_becomes_the_two_flags_of_a_first_start() {
+fn a_permit_becomes_the_flags_of_a_first_start() {
     let flags = Permit::parse(PERMIT).unwrap().first_start_flags();
     let list = "--initial-cluster=a=http://10.0.0.1:2380,b=https://b.example:2380,c=http://[::1]:2380";
-    assert_eq!(flags, [list, "--initial-cluster-state=existing"]);
+    assert_eq!(flags, ["--initial-cluster-token=9f1c-1", list, "--initial-cluster-state=existing"]);
 }
 
 #[test]

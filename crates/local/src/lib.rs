@@ -7,7 +7,6 @@
 mod backoff;
 pub mod binaries;
 mod command;
-mod convert;
 pub mod directory;
 pub mod down;
 pub mod faults;

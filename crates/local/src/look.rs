@@ -11,10 +11,12 @@ use etcdop_core::{
     record::{Record, Versioned},
     version::Minor,
 };
-use etcdop_engine::platform::{Ground, GroundInstance, GroundSlot};
+use etcdop_engine::{
+    gate,
+    platform::{Ground, GroundInstance, GroundSlot},
+};
 
 use crate::{
-    convert,
     directory::{ClusterDir, SlotDir},
     instance::Note,
     port_book,
@@ -80,7 +82,7 @@ fn look_at(dir: &ClusterDir, files: &SlotDir, facts: Facts) -> Option<GroundSlot
 fn held_permit(files: &SlotDir) -> Option<Permit> {
     let text = etcdop_guard::read_text(&files.permit()).ok().flatten()?;
     // One that cannot be understood opens no gate, so it is as good as none.
-    convert::held_permit(files.slot, &etcdop_guard::Permit::parse(&text).ok()?)
+    gate::held_permit(files.slot, &etcdop_guard::Permit::parse(&text).ok()?)
 }
 
 /// Where a snapshot is written before it is one.

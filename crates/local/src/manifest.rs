@@ -112,7 +112,7 @@ impl Manifest {
         self.options.check(&version).map_err(|error| wrong(self.options_at, error.to_string()))?;
         Ok(Desired {
             size: self.size,
-            template: Template { version, options: self.options.clone() },
+            template: Template::new(version, self.options.clone()),
             recovery: self.recovery,
             maintenance: self.maintenance,
             patience: Patience::default(),

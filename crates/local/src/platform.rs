@@ -18,12 +18,12 @@ use etcdop_core::{
     version::Minor,
 };
 use etcdop_engine::{
+    gate,
     outcome::{CommitError, Outcome},
     platform::{Ground, Platform},
 };
 
 use crate::{
-    convert,
     directory::ClusterDir,
     inotify::Inotify,
     instance::Note,
@@ -187,7 +187,7 @@ impl Inner {
             if !note.is_some_and(|note| note.id == permit.instance && note.process().is_some()) {
                 return Outcome::NotApplied(format!("instance {} is not in slot {slot} any more", permit.instance));
             }
-            match convert::permit(permit) {
+            match gate::permit(permit) {
                 Ok(file) => files.push((self.dir.slot(slot).permit(), file.render())),
                 Err(why) => return Outcome::NotApplied(why),
             }

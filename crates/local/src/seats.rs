@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, fs, io};
 
 use etcdop_core::{id::Slot, record::Record};
+use etcdop_engine::gate;
 use etcdop_guard::{Epoch, Seat};
 
-use crate::{convert, directory::ClusterDir, state_file::StateError};
+use crate::{directory::ClusterDir, state_file::StateError};
 
 /// Brings every seat file up to date and says which slots another member is to live in, or none.
 ///
@@ -17,7 +18,7 @@ pub(crate) fn render(dir: &ClusterDir, record: &Record) -> Result<BTreeSet<Slot>
     for slot in slots {
         let files = dir.slot(slot);
         let path = files.seat();
-        let wanted = record.slots.get(&slot).and_then(|seat| convert::seat(record, seat)).map(|seat| seat.render());
+        let wanted = record.slots.get(&slot).and_then(|seat| gate::seat(record, seat)).map(|seat| seat.render());
         // One that cannot be read is replaced like any other.
         let before = etcdop_guard::read_text(&path).ok().flatten();
         if before == wanted {

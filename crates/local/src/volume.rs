@@ -8,12 +8,13 @@ use std::{
 
 use etcdop_core::{
     id::VolumeId,
-    observation::{Blocker, Marker, Volume},
+    observation::{Blocker, Volume},
 };
+use etcdop_engine::gate;
 use etcdop_guard::{DataState, LedgerEntry, MarkerState};
 use thiserror::Error;
 
-use crate::{convert, directory::SlotDir, process::Identity, state_file::StateError, token};
+use crate::{directory::SlotDir, process::Identity, state_file::StateError, token};
 
 /// What a volume that is being destroyed is called.
 const DISCARDED: &str = ".discarded-";
@@ -134,17 +135,9 @@ pub(crate) fn examine(slot: &SlotDir, running: Option<&Identity>) -> Result<Opti
     let Some(id) = id else { return Err(Blocker(format!("{} has no ID yet", slot.volume().display()))) };
     let data = etcdop_guard::examine_data(&slot.data(), &slot.marker());
     let data = data.map_err(|error| Blocker(format!("{} cannot be read: {error}", slot.data().display())))?;
-    let marker = match (etcdop_guard::examine_marker(&slot.marker()), data) {
-        (MarkerState::Absent, DataState::Empty) => Marker::Empty,
-        (MarkerState::Absent, DataState::HasWal) => Marker::Foreign("an etcd log without a marker".to_owned()),
-        (MarkerState::Absent, DataState::Remnants) => Marker::Foreign("files without a marker".to_owned()),
-        (MarkerState::Unreadable(why), _) => Marker::Foreign(format!("a marker that cannot be understood ({why})")),
-        (MarkerState::Present(marker), data) => {
-            let whole =
-                data == DataState::HasWal || running.is_some_and(|process| is_first_start(&slot.ledger(), process));
-            convert::marker(&marker, if whole { DataState::HasWal } else { data })
-        }
-    };
+    let marker = etcdop_guard::examine_marker(&slot.marker());
+    let starts = matches!(marker, MarkerState::Present(_)) && running.is_some_and(|own| is_first_start(&slot.ledger(), own));
+    let marker = gate::disk(&marker, if starts { DataState::HasWal } else { data });
     Ok(Some(Volume { id, marker }))
 }
 

@@ -87,7 +87,7 @@ const fn version_of_3_6() -> EtcdVersion {
 }
 
 pub(crate) fn template(release: Release) -> Template {
-    Template { version: version(release), options: EtcdOptions::default() }
+    Template::new(version(release), EtcdOptions::default())
 }
 
 pub(crate) fn launch(release: Release, limit: u8) -> LaunchSpec {

@@ -54,7 +54,7 @@ pub(crate) struct Scenario {
 }
 
 pub(crate) fn template(version: &str) -> Template {
-    Template { version: version.parse().unwrap(), options: EtcdOptions::default() }
+    Template::new(version.parse().unwrap(), EtcdOptions::default())
 }
 
 pub(crate) fn launch(version: &str) -> LaunchSpec {

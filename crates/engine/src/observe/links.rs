@@ -139,7 +139,7 @@ mod tests {
         let mut record = Record::unborn(Incarnation::first("u"));
         assert_eq!(patience(&record), PATIENCE);
         let options = EtcdOptions { heartbeat_interval: Some(2000), ..EtcdOptions::default() };
-        let template = Template { version: EtcdVersion::new(3, 6, 16), options };
+        let template = Template::new(EtcdVersion::new(3, 6, 16), options);
         record.reserve(Slot(0), LaunchSpec { template, max_learners: 1 });
         assert_eq!(patience(&record), Duration::from_secs(10));
     }

@@ -6,8 +6,11 @@ use etcdop_guard::{Epoch, LedgerEntry, MarkerState, Progress, RefusalKind, WaitK
 
 use crate::slot::{Slot, marker, permit, status};
 
-const FLAGS: [&str; 2] =
-    ["--initial-cluster=m0=http://127.0.0.1:2380,m1=http://localhost:2380", "--initial-cluster-state=existing"];
+const FLAGS: [&str; 3] = [
+    "--initial-cluster-token=life",
+    "--initial-cluster=m0=http://127.0.0.1:2380,m1=http://localhost:2380",
+    "--initial-cluster-state=existing",
+];
 
 #[test]
 fn a_permit_starts_etcd_in_the_same_process_and_is_used_up() {

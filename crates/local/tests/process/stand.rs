@@ -60,7 +60,7 @@ impl Stand {
     }
 
     pub(crate) fn launch(&self) -> LaunchSpec {
-        let template = Template { version: self.version.clone(), options: EtcdOptions::default() };
+        let template = Template::new(self.version.clone(), EtcdOptions::default());
         LaunchSpec { template, max_learners: MAX_LEARNERS }
     }
 

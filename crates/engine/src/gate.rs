@@ -1,4 +1,4 @@
-//! Between the words of the core and those of the guard, which depends on nothing and has its own.
+//! Between the words of the core and those of the guard, which depends on nothing and has its own; for every platform.
 
 use etcdop_core::{
     id::{Generation, Incarnation, InstanceId, MemberId, PeerUrl, Slot},
@@ -6,10 +6,20 @@ use etcdop_core::{
     permit::{ClusterState, Permit},
     record::{Record, Seat},
 };
-use etcdop_guard::DataState;
+use etcdop_guard::{DataState, MarkerState};
 
-/// What a marker and the data beside it stand for.
-pub(crate) fn marker(marker: &etcdop_guard::Marker, data: DataState) -> Marker {
+/// What a data directory stands for, with the marker that was found in it.
+pub fn disk(marker: &MarkerState, data: DataState) -> Marker {
+    match (marker, data) {
+        (MarkerState::Absent, DataState::Empty) => Marker::Empty,
+        (MarkerState::Absent, DataState::HasWal) => Marker::Foreign("an etcd log without a marker".to_owned()),
+        (MarkerState::Absent, DataState::Remnants) => Marker::Foreign("files without a marker".to_owned()),
+        (MarkerState::Unreadable(why), _) => Marker::Foreign(format!("a marker that cannot be understood ({why})")),
+        (MarkerState::Present(marker), data) => marked(marker, data),
+    }
+}
+
+fn marked(marker: &etcdop_guard::Marker, data: DataState) -> Marker {
     let Ok(incarnation) = marker.incarnation.as_str().parse::<Incarnation>() else {
         return Marker::Foreign(format!("a marker of `{}`, which is no incarnation of ours", marker.incarnation));
     };
@@ -24,7 +34,7 @@ pub(crate) fn marker(marker: &etcdop_guard::Marker, data: DataState) -> Marker {
 }
 
 /// The seat as the guard reads it; `None` when the incarnation cannot stand in its file.
-pub(crate) fn seat(record: &Record, seat: &Seat) -> Option<etcdop_guard::Seat> {
+pub fn seat(record: &Record, seat: &Seat) -> Option<etcdop_guard::Seat> {
     Some(etcdop_guard::Seat {
         incarnation: record.incarnation.to_string().parse().ok()?,
         member: seat.member.map(|member| etcdop_guard::MemberId(member.0)),
@@ -35,7 +45,7 @@ pub(crate) fn seat(record: &Record, seat: &Seat) -> Option<etcdop_guard::Seat> {
 }
 
 /// The permit as the guard reads it; the error says what cannot stand in its file.
-pub(crate) fn permit(permit: &Permit) -> Result<etcdop_guard::Permit, String> {
+pub fn permit(permit: &Permit) -> Result<etcdop_guard::Permit, String> {
     let peer = |(name, url): &(String, PeerUrl)| {
         let wrong = |why: etcdop_guard::BadPeer| format!("`{name}={url}` cannot stand in a permit: {why}");
         Ok((name.parse().map_err(wrong)?, url.as_str().parse().map_err(wrong)?))
@@ -55,7 +65,7 @@ pub(crate) fn permit(permit: &Permit) -> Result<etcdop_guard::Permit, String> {
 }
 
 /// A permit that lies in a slot; `None` for one that the core could not have made.
-pub(crate) fn held_permit(slot: Slot, permit: &etcdop_guard::Permit) -> Option<Permit> {
+pub fn held_permit(slot: Slot, permit: &etcdop_guard::Permit) -> Option<Permit> {
     let peers = permit.initial_cluster.iter().map(|(name, url)| Some((name.to_string(), url.as_str().parse().ok()?)));
     Some(Permit {
         slot,

@@ -1,0 +1,196 @@
+//! Tells the world what the passes of one cluster have shown: status when it changes, events once, metrics always.
+
+use std::{sync::Arc, time::Duration};
+
+use etcdop_api::{Cluster, EtcdCluster, EtcdClusterStatus, Mode, Phase};
+use etcdop_core::{
+    observation::{Probe, Role},
+    summary::Summary,
+};
+use etcdop_engine::publish::Published;
+use k8s_openapi::jiff::Timestamp;
+use kube::{
+    Api, ResourceExt,
+    api::Patch,
+};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{Shared, upkeep};
+use crate::{
+    events::Told,
+    platform::{call, words},
+    status::{Picture, Running, Transitions, differs_in_substance, project, summary},
+};
+
+/// Between two writes of what has changed.
+const SUBSTANCE: Duration = Duration::from_millis(200);
+/// Between two writes while only the words go on.
+const WORDS: Duration = Duration::from_secs(5);
+/// After a write that failed.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// What is around the members follows from this.
+#[derive(Clone, Debug, PartialEq)]
+struct Around {
+    cluster: Arc<Cluster>,
+    voters: usize,
+    formed: bool,
+}
+
+pub(super) struct Reporter {
+    shared: Shared,
+    resources: Api<EtcdCluster>,
+    name: String,
+    running: Running,
+    transitions: Transitions,
+    told: Told,
+    /// What the API server has, as far as this operator knows.
+    written: Option<EtcdClusterStatus>,
+    next: Option<EtcdClusterStatus>,
+    last_write: Option<Instant>,
+    not_before: Option<Instant>,
+    kept: Option<Around>,
+    steps: u64,
+    busy_since: Option<Instant>,
+}
+
+impl Reporter {
+    pub(super) fn new(shared: Shared, resource: &EtcdCluster) -> Self {
+        let namespace = resource.namespace().unwrap_or_default();
+        let before = resource.status.clone();
+        Self {
+            resources: Api::namespaced(shared.around.client.clone(), &namespace),
+            name: resource.name_any(),
+            shared,
+            running: Running::default(),
+            transitions: Transitions::resume(before.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()),
+            told: Told::default(),
+            written: before,
+            next: None,
+            last_write: None,
+            not_before: None,
+            kept: None,
+            steps: 0,
+            busy_since: None,
+        }
+    }
+
+    /// Another loop counts its steps from the beginning.
+    pub(super) fn begin(&mut self) {
+        self.told = Told::default();
+        self.steps = 0;
+        self.kept = None;
+    }
+
+    /// Takes a pass into account.
+    pub(super) async fn take(&mut self, cluster: &Arc<Cluster>, published: Published, in_the_way: Option<String>) {
+        if published.pass == 0 {
+            return;
+        }
+        let summary = summary(&published);
+        let site = self.shared.around.site.clone();
+        let picture =
+            Picture { cluster, published: &published, summary: &summary, in_the_way: in_the_way.as_deref(), site: &site };
+        self.next = Some(project(&picture, &mut self.running, &mut self.transitions, Timestamp::now()));
+        self.shared.events.tell(cluster, self.told.news(&picture));
+        self.count(&picture);
+        if cluster.mode == Mode::Managed && in_the_way.is_none() {
+            self.keep_around_if_changed(cluster, &published, &summary).await;
+        }
+    }
+
+    fn count(&mut self, picture: &Picture<'_>) {
+        let metrics = &self.shared.metrics;
+        metrics.note(picture);
+        let seen = self.steps;
+        for report in picture.published.steps.iter().filter(|report| report.seq > seen) {
+            metrics.step(picture.cluster, report);
+            self.steps = report.seq;
+        }
+        match (self.busy_since, picture.summary.converged) {
+            (None, false) => self.busy_since = Some(Instant::now()),
+            (Some(since), true) => {
+                metrics.operation(picture.cluster, since.elapsed());
+                self.busy_since = None;
+            }
+            (None, true) | (Some(_), false) => {}
+        }
+    }
+
+    /// When the newest status is to be written; never when the API server has it.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let next = self.next.as_ref()?;
+        let pace = match &self.written {
+            Some(written) if written == next => return None,
+            Some(written) if !differs_in_substance(written, next) => WORDS,
+            Some(_) | None => SUBSTANCE,
+        };
+        let paced = self.last_write.map_or_else(Instant::now, |last| last + pace);
+        Some(self.not_before.map_or(paced, |not_before| paced.max(not_before)))
+    }
+
+    /// Writes the newest status if it is due.
+    pub(super) async fn write(&mut self) {
+        if self.due().is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        let Some(next) = self.next.clone() else { return };
+        self.last_write = Some(Instant::now());
+        match self.put(&next).await {
+            Ok(()) => {
+                self.written = Some(next);
+                self.not_before = None;
+            }
+            Err(error) => {
+                tracing::warn!(why = words(&error), "status not written, tried again");
+                self.not_before = Some(Instant::now() + AGAIN);
+            }
+        }
+    }
+
+    async fn put(&self, status: &EtcdClusterStatus) -> Result<(), kube::Error> {
+        let object = json!({
+            "apiVersion": "etcd.etcd.io/v1alpha1",
+            "kind": "EtcdCluster",
+            "metadata": { "name": self.name },
+            "status": status,
+        });
+        call::change(self.resources.patch_status(&self.name, &call::apply(), &Patch::Apply(&object))).await.map(drop)
+    }
+
+    /// The status of a resource that is not looked after.
+    pub(super) async fn plain(&mut self, generation: Option<i64>, phase: Phase, message: Option<String>) {
+        let before = self.written.clone().unwrap_or_default();
+        self.next = Some(EtcdClusterStatus { observed_generation: generation, phase: Some(phase), message, operation: None, ..before });
+        self.last_write = None;
+        self.write().await;
+    }
+
+    async fn keep_around_if_changed(&mut self, cluster: &Arc<Cluster>, published: &Published, summary: &Summary) {
+        let voters = match &published.observation.roster {
+            Probe::Known { value, .. } => value.members.iter().filter(|member| member.role == Role::Voter).count(),
+            // What was known is kept to: a budget must not shrink because nobody can count.
+            Probe::Unknown { .. } => self.kept.as_ref().map_or(0, |kept| kept.voters),
+        };
+        let wanted = Around { cluster: Arc::clone(cluster), voters, formed: summary.cluster_id.is_some() };
+        if self.kept.as_ref() != Some(&wanted) {
+            self.hold(wanted).await;
+        }
+    }
+
+    /// Somebody touched what is around the members.
+    pub(super) async fn keep_around(&mut self, cluster: &Arc<Cluster>) {
+        if let Some(kept) = self.kept.clone() {
+            self.hold(Around { cluster: Arc::clone(cluster), ..kept }).await;
+        }
+    }
+
+    async fn hold(&mut self, wanted: Around) {
+        let Around { cluster, voters, formed } = &wanted;
+        match upkeep::hold(&self.shared.around, cluster, *voters, *formed).await {
+            Ok(()) => self.kept = Some(wanted),
+            Err(why) => tracing::warn!(why, "Services and budgets are not as they should be, tried again"),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The Kubernetes side of a cluster: what the engine sees of it and does to it, all of it read live. It never talks to etcd and
+//! decides nothing.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use etcdop_api::{Cluster, Mode};
+use etcdop_core::{
+    id::{RecordRevision, Slot},
+    observation::{Blocker, SlotPolicy},
+    record::Record,
+    step::GroundStep,
+    version::Minor,
+};
+use etcdop_engine::{
+    outcome::{CommitError, Outcome},
+    platform::{Ground, Platform},
+};
+use kube::Client;
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    time::timeout,
+};
+
+use self::{
+    chores::{Chores, chores},
+    objects::{Objects, Reader},
+    reach::Reach,
+    reports::Reports,
+    safeguards::Safeguards,
+};
+use crate::resource::Site;
+
+mod answer;
+pub(crate) mod call;
+mod chores;
+mod disk;
+mod ensure;
+mod kept;
+mod look;
+mod objects;
+pub(crate) mod owner;
+mod permits;
+mod phase;
+pub(crate) mod reach;
+mod reports;
+mod retire;
+mod safeguards;
+mod template;
+
+pub(crate) use self::answer::words;
+
+/// Between two looks while something is in flight: a look is two rounds of reads, some milliseconds each.
+const PACE: Duration = Duration::from_millis(30);
+/// For everything that is read in one look.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// What all clusters of one operator share.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) client: Client,
+    pub(crate) site: Site,
+    pub(crate) reach: reach::Way,
+    /// Where snapshots from before rolls are kept.
+    pub(crate) snapshots: PathBuf,
+    /// How many clusters are looked at at the same moment.
+    pub(crate) looks: Arc<Semaphore>,
+}
+
+/// The platform of one cluster. Clones are the same platform.
+#[derive(Clone)]
+pub(crate) struct KubernetesPlatform {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    around: Surroundings,
+    cluster: watch::Receiver<Arc<Cluster>>,
+    reader: Reader,
+    reach: Reach,
+    reports: Reports,
+    chores: Chores,
+    safeguards: Safeguards,
+    changed: Notify,
+    /// The object of one of our names that is somebody else's.
+    in_the_way: watch::Sender<Option<String>>,
+    /// The newest look, for steps that were planned on it and whose fence has just been checked against it.
+    seen: Mutex<Arc<Objects>>,
+}
+
+impl KubernetesPlatform {
+    pub(crate) fn new(around: Surroundings, cluster: watch::Receiver<Arc<Cluster>>) -> Self {
+        let declared = Arc::clone(&cluster.borrow());
+        let reader = Reader::new(around.client.clone(), &declared);
+        let reach = Reach::new(around.reach, around.client.clone(), &declared.namespace);
+        let safeguards = Safeguards::new(&around.snapshots, &declared);
+        let inner = Inner {
+            cluster,
+            reader,
+            reach,
+            reports: Reports::default(),
+            chores: Chores::default(),
+            safeguards,
+            changed: Notify::new(),
+            in_the_way: watch::Sender::default(),
+            seen: Mutex::default(),
+            around,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Something in the cluster of objects may have changed: a reason to look again.
+    pub(crate) fn trigger(&self) {
+        self.inner.changed.notify_one();
+    }
+
+    /// What keeps everything from being done: an object of one of our names that is somebody else's.
+    pub(crate) fn in_the_way(&self) -> Option<String> {
+        self.inner.in_the_way.borrow().clone()
+    }
+}
+
+impl Inner {
+    fn cluster(&self) -> Arc<Cluster> {
+        Arc::clone(&self.cluster.borrow())
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Arc<Objects>> {
+        // Replaced whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn objects(&self) -> Arc<Objects> {
+        Arc::clone(&self.seen())
+    }
+
+    async fn look(self: &Arc<Self>) -> Result<Ground, String> {
+        let _turn = self.around.looks.acquire().await.map_err(|error| error.to_string())?;
+        let cluster = self.cluster();
+        let objects = self.reader.read(&cluster).await.map_err(|error| answer::words(&error))?;
+        let foreign = owner::obstacle(&objects, &cluster);
+        self.in_the_way.send_if_modified(|now| std::mem::replace(now, foreign.clone()) != foreign);
+        if let Some(foreign) = foreign {
+            return Err(foreign);
+        }
+        self.reach.forget_others(&objects);
+        let reports = self.reports.ask(&objects, &self.reach).await;
+        let named = self.reader.resolvable(&objects, &reports).await;
+        let dials: BTreeMap<Slot, _> = objects.pods.iter().map(|(&slot, pod)| (slot, self.reach.dial(pod))).collect();
+        let view = look::View {
+            cluster: &cluster,
+            site: &self.around.site,
+            objects: &objects,
+            reports: &reports,
+            named: &named,
+            dials: &dials,
+        };
+        let mut ground = look::ground(&view);
+        ground.safeguards = self.safeguards.list();
+        // A paused cluster is left as it is.
+        let due = if cluster.mode == Mode::Managed { chores(&view, &ground) } else { Vec::new() };
+        let objects = Arc::new(objects);
+        *self.seen() = Arc::clone(&objects);
+        self.chores.start(self, due);
+        Ok(ground)
+    }
+}
+
+impl Platform for KubernetesPlatform {
+    fn slot_policy(&self) -> SlotPolicy {
+        SlotPolicy::Prefix
+    }
+
+    fn pace(&self) -> Duration {
+        PACE
+    }
+
+    async fn observe(&self) -> Ground {
+        let blocked = |why: String| Ground { record: Err(Blocker(why)), slots: BTreeMap::new(), safeguards: Vec::new() };
+        match timeout(LOOK, self.inner.look()).await {
+            Ok(Ok(ground)) => ground,
+            Ok(Err(why)) => blocked(why),
+            Err(_) => blocked(format!("the API server did not answer within {LOOK:?}")),
+        }
+    }
+
+    async fn commit(&self, base: &RecordRevision, next: &Record) -> Result<RecordRevision, CommitError> {
+        self.inner.commit(base, next).await
+    }
+
+    async fn apply(&self, step: &GroundStep) -> Outcome {
+        match step {
+            GroundStep::Ensure(layout) => self.inner.ensure(layout).await,
+            GroundStep::Permit(permits) => self.inner.permit(permits).await,
+            GroundStep::Retire(slot, instance) => self.inner.retire(*slot, instance).await,
+            GroundStep::Discard(slot, volume) => self.inner.discard(*slot, volume).await,
+        }
+    }
+
+    fn snapshot_path(&self, before: Minor) -> PathBuf {
+        self.inner.safeguards.unfinished(before)
+    }
+
+    async fn keep_snapshot(&self, before: Minor) -> Outcome {
+        let record = self.inner.objects().record(&self.inner.cluster());
+        match record {
+            Ok(record) => self.inner.safeguards.keep(before, &record.value.incarnation),
+            Err(why) => Outcome::NotApplied(why),
+        }
+    }
+
+    async fn changed(&self) {
+        self.inner.changed.notified().await;
+    }
+}

@@ -1,0 +1,101 @@
+//! What stands on the disk of a slot. The guard's reporter sees it live; where no guard runs, what one saw last is noted on the claim.
+
+use etcdop_core::{
+    id::VolumeId,
+    observation::{Blocker, Marker, Volume},
+};
+use etcdop_engine::gate;
+use etcdop_guard::{DataState, DataView, Report};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::ResourceExt;
+
+use super::{
+    kept::Handed,
+    phase::{container, last_word},
+    reports::Heard,
+};
+use crate::resource::keys;
+
+/// The disk of a slot; `None` when there is none.
+pub(crate) fn volume(
+    claim: Option<&PersistentVolumeClaim>,
+    pod: Option<&Pod>,
+    heard: Option<&Heard>,
+    handed: Option<&Handed>,
+) -> Result<Option<Volume>, Blocker> {
+    let Some(claim) = claim.filter(|claim| !claim.annotations().contains_key(keys::RETIRED)) else { return Ok(None) };
+    let id = VolumeId(claim.uid().unwrap_or_default());
+    let seen = match (pod, heard) {
+        (Some(pod), Some(Heard::Report(report))) if mounts(pod, claim) => Some(report.clone()),
+        (Some(pod), _) => left_behind(pod),
+        (None, _) => None,
+    };
+    if let Some(report) = seen {
+        return marker(&report).map(|marker| Some(Volume { id, marker }));
+    }
+    if claim.metadata.deletion_timestamp.is_some() {
+        return Err(Blocker(format!("claim {} is being deleted", claim.name_any())));
+    }
+    let Some(noted) = noted(claim) else {
+        return Err(Blocker(format!("no guard has looked at the disk of claim {} yet", claim.name_any())));
+    };
+    let marker = marker(&noted)?;
+    // It was empty when a guard looked, and a permit for it was handed out: perhaps it was used since.
+    let used = handed.is_some_and(|handed| handed.claim.as_deref() == Some(id.0.as_str()));
+    if marker == Marker::Empty && used {
+        return Err(Blocker(format!("a first start was permitted on claim {}, and no guard has looked since", claim.name_any())));
+    }
+    Ok(Some(Volume { id, marker }))
+}
+
+/// What the guard of a container that ended had to say.
+fn left_behind(pod: &Pod) -> Option<Report> {
+    let status = container(pod)?;
+    let now = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+    let waiting = status.state.as_ref().is_some_and(|state| state.waiting.is_some());
+    let before = status.last_state.as_ref().and_then(|state| state.terminated.as_ref()).filter(|_| waiting);
+    now.or(before).and_then(last_word)
+}
+
+/// Whether this claim is the Pod's: one that was made since is not what the Pod has mounted.
+fn mounts(pod: &Pod, claim: &PersistentVolumeClaim) -> bool {
+    match (&claim.metadata.creation_timestamp, &pod.metadata.creation_timestamp) {
+        // A Pod keeps the claim that it uses from going, so one of the same name can only be younger when it never used it.
+        (Some(claim_born), Some(pod_born)) => {
+            let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
+            claim_born.0 <= started.map_or(pod_born.0, |started| started.0)
+        }
+        _ => true,
+    }
+}
+
+/// What the report says of the disk.
+fn marker(report: &Report) -> Result<Marker, Blocker> {
+    let data = match &report.data {
+        DataView::Seen(state) => *state,
+        DataView::Starting => DataState::HasWal,
+        DataView::Unreadable(why) => return Err(Blocker(format!("its data directory cannot be listed: {why}"))),
+    };
+    Ok(gate::disk(&report.marker, data))
+}
+
+/// What was noted of the disk.
+fn noted(claim: &PersistentVolumeClaim) -> Option<Report> {
+    Report::parse(claim.annotations().get(keys::DISK)?).ok()
+}
+
+/// What is to be noted of the disk, if that is something else than what is noted.
+pub(crate) fn note(claim: &PersistentVolumeClaim, pod: &Pod, heard: &Heard) -> Option<String> {
+    let Heard::Report(report) = heard else { return None };
+    if !mounts(pod, claim) || matches!(report.data, DataView::Unreadable(_)) {
+        return None;
+    }
+    let data = if report.data == DataView::Starting { DataView::Seen(DataState::HasWal) } else { report.data.clone() };
+    let text = Report { status: None, data, marker: report.marker.clone() }.render();
+    (claim.annotations().get(keys::DISK) != Some(&text)).then_some(text)
+}
+
+/// What is noted of a disk that was just made.
+pub(crate) fn new_disk() -> String {
+    Report { status: None, data: DataView::Seen(DataState::Empty), marker: etcdop_guard::MarkerState::Absent }.render()
+}
