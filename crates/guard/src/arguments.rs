@@ -6,8 +6,8 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt,
-    os::unix::ffi::OsStrExt,
     net::SocketAddr,
+    os::unix::ffi::OsStrExt,
     path::{self, Path, PathBuf},
 };
 

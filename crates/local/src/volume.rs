@@ -136,7 +136,8 @@ pub(crate) fn examine(slot: &SlotDir, running: Option<&Identity>) -> Result<Opti
     let data = etcdop_guard::examine_data(&slot.data(), &slot.marker());
     let data = data.map_err(|error| Blocker(format!("{} cannot be read: {error}", slot.data().display())))?;
     let marker = etcdop_guard::examine_marker(&slot.marker());
-    let starts = matches!(marker, MarkerState::Present(_)) && running.is_some_and(|own| is_first_start(&slot.ledger(), own));
+    let starts =
+        matches!(marker, MarkerState::Present(_)) && running.is_some_and(|own| is_first_start(&slot.ledger(), own));
     let marker = gate::disk(&marker, if starts { DataState::HasWal } else { data });
     Ok(Some(Volume { id, marker }))
 }

@@ -62,7 +62,12 @@ pub(crate) struct Run {
     #[arg(long, env = "ETCD_OPERATOR_CLUSTER_DOMAIN", default_value = "cluster.local", value_name = "DOMAIN")]
     pub(crate) cluster_domain: String,
     /// Where snapshots from before upgrades to another minor version are kept
-    #[arg(long, env = "ETCD_OPERATOR_SNAPSHOT_DIR", default_value = "/var/lib/etcd-operator/snapshots", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "ETCD_OPERATOR_SNAPSHOT_DIR",
+        default_value = "/var/lib/etcd-operator/snapshots",
+        value_name = "DIR"
+    )]
     pub(crate) snapshot_dir: PathBuf,
 }
 

@@ -101,7 +101,8 @@ impl Candidate {
         let holds = lease.spec.as_ref().is_some_and(|spec| spec.holder_identity.as_ref() == Some(&self.identity));
         if holds {
             let mut free = lease.clone();
-            free.spec = lease.spec.map(|spec| LeaseSpec { holder_identity: None, lease_duration_seconds: Some(1), ..spec });
+            free.spec =
+                lease.spec.map(|spec| LeaseSpec { holder_identity: None, lease_duration_seconds: Some(1), ..spec });
             self.leases.replace(LEASE, &PostParams::default(), &free).await?;
         }
         Ok(())

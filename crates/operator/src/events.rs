@@ -89,21 +89,35 @@ impl Told {
         if report.outcome != Outcome::Done {
             return None;
         }
-        let name = |id: &MemberId| self.names.get(id).map_or_else(|| format!("member {id}"), |name| format!("{name} ({id})"));
+        let name =
+            |id: &MemberId| self.names.get(id).map_or_else(|| format!("member {id}"), |name| format!("{name} ({id})"));
         let pod = |slot: &Slot| crate::resource::names::pod(&picture.cluster.name, *slot);
         let (reason, note) = match &report.step {
-            Step::Etcd(EtcdStep::AddLearner(slot, _)) => ("MemberAdded", format!("{} was added as a learner", pod(slot))),
+            Step::Etcd(EtcdStep::AddLearner(slot, _)) => {
+                ("MemberAdded", format!("{} was added as a learner", pod(slot)))
+            }
             Step::Etcd(EtcdStep::Promote(id)) => ("MemberPromoted", format!("{} votes now", name(id))),
             Step::Etcd(EtcdStep::Remove(id)) => ("MemberRemoved", format!("{} was removed", name(id))),
-            Step::Etcd(EtcdStep::MoveLeader { to }) => ("LeaderMoved", format!("leadership was handed to {}", name(to))),
-            Step::Etcd(EtcdStep::Downgrade(_) | EtcdStep::Snapshot { .. } | EtcdStep::Compact { .. } | EtcdStep::Defragment(_) | EtcdStep::Disarm(_)) => {
-                ("Maintenance", format!("done: {}", report.text))
+            Step::Etcd(EtcdStep::MoveLeader { to }) => {
+                ("LeaderMoved", format!("leadership was handed to {}", name(to)))
             }
-            Step::Ground(GroundStep::Discard(slot, _)) => ("DiskDiscarded", format!("the disk of {} was discarded", pod(slot))),
-            Step::Ground(GroundStep::Retire(slot, _)) => ("MemberRestarted", format!("{} was stopped, to start again", pod(slot))),
+            Step::Etcd(
+                EtcdStep::Downgrade(_)
+                | EtcdStep::Snapshot { .. }
+                | EtcdStep::Compact { .. }
+                | EtcdStep::Defragment(_)
+                | EtcdStep::Disarm(_),
+            ) => ("Maintenance", format!("done: {}", report.text)),
+            Step::Ground(GroundStep::Discard(slot, _)) => {
+                ("DiskDiscarded", format!("the disk of {} was discarded", pod(slot)))
+            }
+            Step::Ground(GroundStep::Retire(slot, _)) => {
+                ("MemberRestarted", format!("{} was stopped, to start again", pod(slot)))
+            }
             Step::Record(record) => match &record.open {
                 Some(Mutation::Restart { slot, .. }) => {
-                    let version = record.slots.get(slot).map(|seat| seat.launch.version().to_string()).unwrap_or_default();
+                    let version =
+                        record.slots.get(slot).map(|seat| seat.launch.version().to_string()).unwrap_or_default();
                     ("MemberUpdating", format!("{} restarts with etcd {version}", pod(slot)))
                 }
                 Some(Mutation::Leave { members }) => {
@@ -112,7 +126,9 @@ impl Told {
                 }
                 None => return None,
             },
-            Step::Etcd(EtcdStep::PadLog { .. }) | Step::Ground(GroundStep::Ensure(_) | GroundStep::Permit(_)) => return None,
+            Step::Etcd(EtcdStep::PadLog { .. }) | Step::Ground(GroundStep::Ensure(_) | GroundStep::Permit(_)) => {
+                return None;
+            }
         };
         Some(Happening { grave: Gravity::Normal, reason, note })
     }
@@ -126,15 +142,23 @@ impl Told {
         }
         let say = |grave, reason, note: String| Some(Happening { grave, reason, note });
         match (before, phase) {
-            (_, Phase::QuorumLost) => {
-                say(Gravity::Warning, "QuorumLost", picture.message().unwrap_or_else(|| "no majority of members runs".to_owned()))
+            (_, Phase::QuorumLost) => say(
+                Gravity::Warning,
+                "QuorumLost",
+                picture.message().unwrap_or_else(|| "no majority of members runs".to_owned()),
+            ),
+            (Phase::QuorumLost, _) => {
+                say(Gravity::Normal, "QuorumRegained", "a majority of members answers again".to_owned())
             }
-            (Phase::QuorumLost, _) => say(Gravity::Normal, "QuorumRegained", "a majority of members answers again".to_owned()),
             (Phase::Creating, Phase::Running) => {
                 say(Gravity::Normal, "Created", format!("{} members serve", picture.summary.ready))
             }
-            (_, Phase::Running) => say(Gravity::Normal, "AsDeclared", format!("{} members serve, as declared", picture.summary.ready)),
-            (_, Phase::Hibernated) => say(Gravity::Normal, "Hibernating", "every member is stopped, every disk is kept".to_owned()),
+            (_, Phase::Running) => {
+                say(Gravity::Normal, "AsDeclared", format!("{} members serve, as declared", picture.summary.ready))
+            }
+            (_, Phase::Hibernated) => {
+                say(Gravity::Normal, "Hibernating", "every member is stopped, every disk is kept".to_owned())
+            }
             _ => None,
         }
     }
@@ -156,9 +180,14 @@ fn refusals(picture: &Picture<'_>) -> Vec<Happening> {
     for reason in &picture.published.plan.reasons {
         let slug = match reason {
             Reason::GateRefused { .. } => "DiskRefused",
-            Reason::VersionPath(_) | Reason::BadOption(_) | Reason::StillRejected { .. } | Reason::NoWayBack { .. } => "Refused",
+            Reason::VersionPath(_) | Reason::BadOption(_) | Reason::StillRejected { .. } | Reason::NoWayBack { .. } => {
+                "Refused"
+            }
             Reason::Corrupt(_) | Reason::OutOfSpace { .. } => "Alarm",
-            Reason::DataInTheWay { .. } | Reason::MixedIncarnations { .. } | Reason::WrongCluster { .. } | Reason::FounderLost { .. } => "DataInTheWay",
+            Reason::DataInTheWay { .. }
+            | Reason::MixedIncarnations { .. }
+            | Reason::WrongCluster { .. }
+            | Reason::FounderLost { .. } => "DataInTheWay",
             Reason::ForeignMember { .. } => "ForeignMember",
             _ => continue,
         };

@@ -180,7 +180,8 @@ impl Platform for KubernetesPlatform {
     }
 
     async fn observe(&self) -> Ground {
-        let blocked = |why: String| Ground { record: Err(Blocker(why)), slots: BTreeMap::new(), safeguards: Vec::new() };
+        let blocked =
+            |why: String| Ground { record: Err(Blocker(why)), slots: BTreeMap::new(), safeguards: Vec::new() };
         match timeout(LOOK, self.inner.look()).await {
             Ok(Ok(ground)) => ground,
             Ok(Err(why)) => blocked(why),

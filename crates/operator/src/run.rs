@@ -53,7 +53,8 @@ async fn operate(arguments: Run) -> Result<(), String> {
     let signals = tokio::spawn(stop_on_signal(stop.clone()));
     let metrics = Arc::new(Metrics::default());
     let ready = Readiness::default();
-    let servers = health::serve(arguments.metrics_addr, arguments.health_addr, Arc::clone(&metrics), ready.clone()).await?;
+    let servers =
+        health::serve(arguments.metrics_addr, arguments.health_addr, Arc::clone(&metrics), ready.clone()).await?;
 
     let around = Surroundings {
         client: client.clone(),

@@ -9,10 +9,7 @@ use etcdop_core::{
 };
 use etcdop_engine::publish::Published;
 use k8s_openapi::jiff::Timestamp;
-use kube::{
-    Api, ResourceExt,
-    api::Patch,
-};
+use kube::{Api, ResourceExt, api::Patch};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -64,7 +61,9 @@ impl Reporter {
             name: resource.name_any(),
             shared,
             running: Running::default(),
-            transitions: Transitions::resume(before.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()),
+            transitions: Transitions::resume(
+                before.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default(),
+            ),
             told: Told::default(),
             written: before,
             next: None,
@@ -90,8 +89,13 @@ impl Reporter {
         }
         let summary = summary(&published);
         let site = self.shared.around.site.clone();
-        let picture =
-            Picture { cluster, published: &published, summary: &summary, in_the_way: in_the_way.as_deref(), site: &site };
+        let picture = Picture {
+            cluster,
+            published: &published,
+            summary: &summary,
+            in_the_way: in_the_way.as_deref(),
+            site: &site,
+        };
         self.next = Some(project(&picture, &mut self.running, &mut self.transitions, Timestamp::now()));
         self.shared.events.tell(cluster, self.told.news(&picture));
         self.count(&picture);
@@ -162,7 +166,13 @@ impl Reporter {
     /// The status of a resource that is not looked after.
     pub(super) async fn plain(&mut self, generation: Option<i64>, phase: Phase, message: Option<String>) {
         let before = self.written.clone().unwrap_or_default();
-        self.next = Some(EtcdClusterStatus { observed_generation: generation, phase: Some(phase), message, operation: None, ..before });
+        self.next = Some(EtcdClusterStatus {
+            observed_generation: generation,
+            phase: Some(phase),
+            message,
+            operation: None,
+            ..before
+        });
         self.last_write = None;
         self.write().await;
     }

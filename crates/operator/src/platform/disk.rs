@@ -43,7 +43,10 @@ pub(crate) fn volume(
     // It was empty when a guard looked, and a permit for it was handed out: perhaps it was used since.
     let used = handed.is_some_and(|handed| handed.claim.as_deref() == Some(id.0.as_str()));
     if marker == Marker::Empty && used {
-        return Err(Blocker(format!("a first start was permitted on claim {}, and no guard has looked since", claim.name_any())));
+        return Err(Blocker(format!(
+            "a first start was permitted on claim {}, and no guard has looked since",
+            claim.name_any()
+        )));
     }
     Ok(Some(Volume { id, marker }))
 }

@@ -28,7 +28,9 @@ pub(crate) fn phase(pod: &Pod, heard: Option<&Heard>, name: Name) -> Phase {
         return Phase::Stopping;
     }
     let status = pod.status.as_ref();
-    if let Some(ended) = status.and_then(|status| status.phase.as_deref()).filter(|phase| matches!(*phase, "Failed" | "Succeeded")) {
+    if let Some(ended) =
+        status.and_then(|status| status.phase.as_deref()).filter(|phase| matches!(*phase, "Failed" | "Succeeded"))
+    {
         let why = status.and_then(|status| status.message.clone().or_else(|| status.reason.clone()));
         return Phase::Exited(Blocker(why.unwrap_or_else(|| format!("the Pod has {}", ended.to_lowercase()))));
     }

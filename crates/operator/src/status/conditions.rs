@@ -98,8 +98,11 @@ fn progressing(picture: &Picture<'_>) -> Finding {
     if let Some(setback) = picture.setback() {
         return finding("Progressing", true, "StepFails", setback);
     }
-    let said = |wanted: fn(&Reason) -> bool| picture.published.plan.reasons.iter().find(|reason| wanted(reason)).map(ToString::to_string);
-    let refused = said(|reason| matches!(reason, Reason::VersionPath(_) | Reason::BadOption(_) | Reason::StillRejected { .. }));
+    let said = |wanted: fn(&Reason) -> bool| {
+        picture.published.plan.reasons.iter().find(|reason| wanted(reason)).map(ToString::to_string)
+    };
+    let refused =
+        said(|reason| matches!(reason, Reason::VersionPath(_) | Reason::BadOption(_) | Reason::StillRejected { .. }));
     if let Some(refused) = refused {
         return finding("Progressing", false, "Refused", refused);
     }
