@@ -14,7 +14,7 @@ use crate::{
     launch::LaunchSpec,
     permit::Permit,
     record::{Record, Versioned},
-    step::EtcdStep,
+    step::{EtcdStep, Step},
     version::{EtcdVersion, Minor},
 };
 
@@ -314,6 +314,33 @@ pub struct Unsettled {
     pub since: Mono,
 }
 
+/// Whether a step that failed may have happened all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failure {
+    /// Certainly not.
+    NotApplied,
+    /// Perhaps.
+    Unknown,
+}
+
+/// A step that this manager could not carry out, and when it tries again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Setback {
+    /// The step.
+    pub step: Step,
+    /// What is known of its last try.
+    pub failure: Failure,
+    /// Why it failed, the last time.
+    pub why: Blocker,
+    /// How often in a row.
+    pub tries: u32,
+    /// When it failed first.
+    pub since: Mono,
+    /// When it may be tried again.
+    pub due: Mono,
+}
+
 /// Everything that one pass saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Observation {
@@ -336,6 +363,8 @@ pub struct Observation {
     pub safeguards: Vec<Safeguard>,
     /// The last membership call whose outcome is unknown.
     pub unsettled: Option<Unsettled>,
+    /// Steps that failed and wait for their next try, or were due again not long ago.
+    pub setbacks: Vec<Setback>,
     /// When this manager first saw the open mutation.
     pub open_since: Option<Mono>,
     /// Which slots can be given up.

@@ -11,7 +11,7 @@ use crate::{
     launch::OptionError,
     observation::Blocker,
     size::Size,
-    step::EtcdStep,
+    step::{EtcdStep, Step},
     version::{EtcdVersion, PathError},
 };
 
@@ -75,12 +75,14 @@ pub enum Reason {
     WrongCluster { expected: ClusterId, got: ClusterId },
     #[error("no leader that a quorum agrees on: waiting for the election")]
     NoLeader,
-    #[error("a call to {step} was given up without an answer: looking again before anything else changes the membership", step = crate::step::Step::Etcd(.0.clone()))]
+    #[error("a call to {step} was given up without an answer: looking again before anything else changes the membership", step = Step::Etcd(.0.clone()))]
     OutcomeUnknown(EtcdStep),
     #[error(
         "member {member} is not in the record and was not added by us: remove it with etcdctl, or adopt the cluster"
     )]
     ForeignMember { member: MemberId },
+    #[error("to {step} failed {tries} times: {why}; it is tried again, and the rest goes on meanwhile")]
+    PutOff { step: Box<Step>, why: Blocker, tries: u32 },
     // --- members
     #[error("voter {member} in slot {slot} does not answer: {why}")]
     VoterSilent { member: MemberId, slot: Slot, why: Blocker },

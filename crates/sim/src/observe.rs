@@ -106,6 +106,7 @@ pub(crate) fn observation(state: &State, policy: SlotPolicy, clock: Clock) -> Ob
             incarnation: names::incarnation(Era::Now).clone(),
         }],
         unsettled: None,
+        setbacks: Vec::new(),
         open_since: open_slot(state).map(|slot| clock.since(slot)),
         slots: policy,
         pace: Duration::from_millis(50),

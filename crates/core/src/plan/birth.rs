@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Verdict;
+use super::{Verdict, setback};
 use crate::{
     id::{ClusterId, Slot},
     launch::LaunchSpec,
@@ -138,14 +138,14 @@ fn formed(s: &Situation<'_>, cluster: ClusterId) -> Record {
 /// What an earlier attempt of the same cluster left: a marker without data. Nothing was ever stored there.
 pub(super) fn clear(s: &Situation<'_>) -> Verdict {
     let current = &s.record.incarnation;
-    let left_over = s.record.slots.keys().find_map(|&slot| {
+    let left_over = s.record.slots.keys().filter_map(|&slot| {
         let volume = s.volume(slot)?;
         let Marker::Hollow { incarnation, .. } = &volume.marker else { return None };
         let older = incarnation.uid == current.uid && incarnation.number < current.number;
         let still = !s.instance(slot).is_some_and(|i| matches!(i.phase, Phase::Running | Phase::Stopping));
-        (older && still).then(|| GroundStep::Discard(slot, volume.id.clone()))
+        (older && still).then(|| Step::Ground(GroundStep::Discard(slot, volume.id.clone())))
     });
-    left_over.map_or(Verdict::DONE, |step| Verdict::Act(Step::Ground(step)))
+    setback::first_due(s, left_over).map_or(Verdict::DONE, Verdict::Act)
 }
 
 /// Nothing was ever stored when no founder has data: then a birth that went wrong begins again, under a new token (F21).

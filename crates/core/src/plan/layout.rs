@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Verdict;
+use super::{Verdict, setback};
 use crate::{
     id::Slot,
     launch::LaunchSpec,
@@ -32,17 +32,19 @@ pub(super) fn ensure(s: &Situation<'_>) -> Verdict {
 /// Stops an instance that serves nothing and was started with another launch spec than its seat has now: it would never pick
 /// the new one up by itself.
 pub(super) fn refresh(s: &Situation<'_>) -> Verdict {
-    let stale = s.record.slots.iter().filter(|(slot, _)| !is_restarting(s, **slot)).find_map(|(&slot, seat)| {
+    let stale = s.record.slots.iter().filter(|(slot, _)| !is_restarting(s, **slot)).filter_map(|(&slot, seat)| {
         let instance = s.instance(slot).filter(|instance| instance.launch != seat.launch)?;
+        // Where the layout could not be held it would come up as it was.
+        s.view(slot)?.declared.as_ref().filter(|declared| **declared == seat.launch)?;
         let idle = match instance.phase {
             Phase::AtGate => !s.holds_permit(slot),
             Phase::Refused(_) => true,
             Phase::Running => !s.is_serving(slot) && !s.was_heard_lately(slot),
             Phase::Pending(_) | Phase::Exited(_) | Phase::Stopping => false,
         };
-        idle.then(|| GroundStep::Retire(slot, instance.id.clone()))
+        idle.then(|| Step::Ground(GroundStep::Retire(slot, instance.id.clone())))
     });
-    stale.map_or(Verdict::DONE, |step| Verdict::Act(Step::Ground(step)))
+    setback::first_due(s, stale).map_or(Verdict::DONE, Verdict::Act)
 }
 
 fn is_restarting(s: &Situation<'_>, slot: Slot) -> bool {

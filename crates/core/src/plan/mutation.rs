@@ -41,11 +41,15 @@ pub(super) fn resolve_restart(s: &Situation<'_>) -> Verdict {
     {
         // While the restart was on its way the cluster version rose: such a release would end at once (F31).
         let outgrown = cluster_versions(s).any(|cluster| cluster > seat.launch.version().minor());
-        return if outgrown { put_back(s, slot, from, Blame::Nobody) } else { retire(s, slot, from, old) };
+        // Where the layout could not be held it would come up as it was.
+        let declared = s.view(slot).and_then(|view| view.declared.as_ref()) == Some(&seat.launch);
+        return match () {
+            () if outgrown || (!declared && is_overdue(s)) => put_back(s, slot, from, Blame::Nobody),
+            () if !declared => Verdict::wait(restarting(slot, &seat.launch)),
+            () => retire(s, slot, from, old),
+        };
     }
-    let limit = s.desired.patience.restart;
-    let overdue = s.observation.open_since.is_some_and(|since| s.now.since(since) >= limit);
-    if !overdue {
+    if !is_overdue(s) {
         return Verdict::wait(restarting(slot, &seat.launch));
     }
     if *before == Before::Sick || (runs_new && s.is_serving(slot)) {
@@ -81,6 +85,10 @@ fn lift(s: &Situation<'_>) -> Verdict {
         seat.launch = launch.clone();
     }
     Verdict::Act(Step::Record(Box::new(record)))
+}
+
+fn is_overdue(s: &Situation<'_>) -> bool {
+    s.observation.open_since.is_some_and(|since| s.now.since(since) >= s.desired.patience.restart)
 }
 
 fn restarting(slot: Slot, launch: &LaunchSpec) -> Reason {

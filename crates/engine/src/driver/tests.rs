@@ -2,16 +2,13 @@
 
 use etcdop_core::{
     id::{InstanceId, MemberId, RecordRevision, Slot, VolumeId},
+    observation::Setback,
     step::Layout,
 };
 use tokio::{sync::oneshot, time::timeout};
 
 use super::*;
-use crate::{
-    double::{Stage, desired},
-    execute::Retry,
-    publish::Setback,
-};
+use crate::double::{Stage, desired};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -69,7 +66,7 @@ async fn a_step_that_failed_is_shown_and_waits_before_it_is_tried_again() {
     scene.stage.answer_with(Outcome::NotApplied("no space left".to_owned()));
     assert!(matches!(scene.act(&ensure()).await, Acted::Not { .. }));
     let setback = scene.setback().expect("a setback");
-    assert_eq!((setback.why.as_str(), setback.tries, setback.step), ("no space left", 1, ensure()));
+    assert_eq!((setback.why.0.as_str(), setback.tries, setback.step), ("no space left", 1, ensure()));
     assert!(matches!(scene.act(&ensure()).await, Acted::Not { retry: Some(_) }));
     assert_eq!(scene.stage.applied().len(), 1);
 
@@ -79,6 +76,26 @@ async fn a_step_that_failed_is_shown_and_waits_before_it_is_tried_again() {
     assert_eq!(scene.setback(), None);
     let outcomes: Vec<_> = scene.published.borrow().steps.iter().map(|report| report.outcome.clone()).collect();
     assert_eq!(outcomes, [Outcome::NotApplied("no space left".to_owned()), Outcome::Done]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_in_the_next_observation_and_what_can_wait_is_planned_around() {
+    let mut scene = Scene::new();
+    scene.driver.pass().await;
+    scene.stage.answer_with(Outcome::NotApplied("no space left".to_owned()));
+    scene.driver.pass().await;
+    let (step, _) = scene.published.borrow().plan.act.clone().expect("the layout is to be held");
+    assert!(matches!(step, Step::Ground(GroundStep::Ensure(_))), "{step}");
+    scene.driver.pass().await;
+    let shown = scene.published.borrow().clone();
+    let failed: Vec<_> = shown.observation.setbacks.iter().map(|s| (&s.step, s.failure, s.tries)).collect();
+    assert_eq!(failed, [(&step, Failure::NotApplied, 1)]);
+    assert!(
+        matches!(&shown.plan.reasons[0], Reason::PutOff { why, .. } if why.0 == "no space left"),
+        "{:?}",
+        shown.plan
+    );
+    assert_eq!(scene.stage.applied().len(), 1);
 }
 
 #[tokio::test]

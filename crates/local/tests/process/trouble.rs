@@ -21,7 +21,7 @@ use etcdop_engine::{
 use etcdop_local::{binaries::VersionWish, home::Home, open::Cluster};
 use rustix::thread::{CapabilitySet, capabilities, remove_capability_from_bounding_set, set_capabilities};
 
-use crate::stand::{ByHand, Stand, ZERO, instance, revision};
+use crate::stand::{ByHand, Stand, ZERO, instance, is_phase, revision};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_a_stranger_took_is_named_and_waited_for() {
@@ -108,6 +108,32 @@ async fn a_layout_that_cannot_be_prepared_changes_nothing() {
     assert!(matches!(&outcome, Outcome::NotApplied(why) if why.contains("members")), "{outcome:?}");
     assert!(!stand.path().join("layout.json").exists());
     assert!(stand.processes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_slot_that_cannot_be_made_keeps_no_other_from_running() {
+    let stand = Stand::new().await;
+    let manager = stand.manager().await;
+    let launch = stand.launch();
+    manager.platform.seat(&launch).await;
+    // A file where the directory of slot 1 belongs.
+    fs::write(stand.slot(Slot(1)), "").unwrap();
+    let slots = [(ZERO, launch.clone()), (Slot(1), launch.clone()), (Slot(2), launch)];
+    let outcome = manager.platform.apply(&GroundStep::Ensure(Layout { slots: slots.clone().into() })).await;
+    assert!(matches!(&outcome, Outcome::NotApplied(why) if why.contains("members/1")), "{outcome:?}");
+    let ground = manager.platform.until(|ground| is_phase(ground, &Phase::AtGate)).await;
+    let declared = ground.slots.iter().filter(|(_, slot)| slot.declared.is_some()).map(|(slot, _)| slot.0);
+    assert_eq!(declared.collect::<Vec<_>>(), [0, 2]);
+    // A commit, too, goes as far as it can.
+    let before = manager.platform.observe().await.record.unwrap();
+    let mut record = before.value;
+    (1..3).for_each(|slot| record.reserve(Slot(slot), stand.launch()));
+    let committed = manager.platform.commit(&before.revision, &record).await;
+    assert!(matches!(&committed, Err(CommitError::Unknown(why)) if why.contains("members/1")), "{committed:?}");
+    assert!(stand.slot(Slot(2)).join("run/seat").exists());
+    // What can be made after all is held with the next try.
+    fs::remove_file(stand.slot(Slot(1))).unwrap();
+    manager.platform.hold(&slots).await;
 }
 
 /// Lets every write to this file end on a full disk.

@@ -8,11 +8,11 @@ use crate::{
     desired::CompactOnNoSpace,
     id::{ClusterId, Generation, Incarnation, MemberId, Mono, Slot},
     observation::{
-        Alarm, AlarmKind, Blocker, DowngradeMode, Instance, Marker, MemberStatus, PeerPort, Phase, Probe, Role, Roster,
-        RosterMember, SlotPolicy, SlotView,
+        Alarm, AlarmKind, Blocker, DowngradeMode, Failure, Instance, Marker, MemberStatus, PeerPort, Phase, Probe,
+        Role, Roster, RosterMember, SlotPolicy, SlotView,
     },
     permit::ClusterState,
-    plan::scenario::{CLUSTER, NOW, Scenario, ago, launch, member, size, template},
+    plan::scenario::{CLUSTER, NOW, Scenario, acts, ago, launch, member, size, template},
     record::{Before, Birth, Mutation, Seat},
     step::EtcdStep,
     version::Minor,
@@ -56,6 +56,7 @@ enum Damage {
     Downgrade(u8, u64),
     ClusterVersion(u8, u64),
     Unsettled(EtcdStep),
+    SetBack(Failure),
     Open(Mutation, u64),
     Birth(Birth),
     Unrecorded,
@@ -174,6 +175,7 @@ fn damage() -> impl Strategy<Value = Damage> {
         (kind, slot()).prop_map(|(kind, s)| Damage::Alarm(kind, s)),
         Just(Damage::AlarmsUnknown),
         etcd_step().prop_map(Damage::Unsettled),
+        select(vec![Failure::NotApplied, Failure::Unknown]).prop_map(Damage::SetBack),
         time().prop_map(Damage::Later),
     ];
     prop_oneof![4 => of_slots, 2 => of_seats, 3 => of_members, 2 => of_the_list]
@@ -276,6 +278,11 @@ impl Damage {
                 });
             }
             Self::Unsettled(step) => *s = s.clone().unsettled(step),
+            Self::SetBack(failure) => {
+                if let Some(step) = acts(&s.plan()) {
+                    *s = s.clone().set_back(step, failure);
+                }
+            }
             Self::Later(millis) => s.now = Mono(NOW.0 + Duration::from_millis(millis)),
         }
     }

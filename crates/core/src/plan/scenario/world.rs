@@ -7,8 +7,8 @@ use super::{Scenario, acts, address, known};
 use crate::{
     id::{Generation, InstanceId, MemberId, Mono, Slot, VolumeId},
     observation::{
-        Blocker, DowngradeMode, Instance, Marker, MemberStatus, PeerLinks, PermitView, Phase, Probe, Role, Roster,
-        RosterMember, Safeguard, SlotView, Volume,
+        Blocker, DowngradeMode, Failure, Instance, Marker, MemberStatus, PeerLinks, PermitView, Phase, Probe, Role,
+        Roster, RosterMember, Safeguard, SlotView, Volume,
     },
     plan::Wake,
     step::{DowngradeOp, EtcdStep, GroundStep, Layout, Step},
@@ -28,12 +28,24 @@ pub(crate) struct World {
     pub(crate) pending: BTreeSet<Slot>,
     /// Their etcd never serves.
     pub(crate) mute: BTreeSet<Slot>,
+    /// The platform can make nothing of them.
+    pub(crate) unusable: BTreeSet<Slot>,
+    /// Their disks cannot be destroyed.
+    pub(crate) busy: BTreeSet<Slot>,
     starts: u64,
 }
 
 impl Scenario {
     pub(crate) fn world(self) -> World {
-        World { now: self, broken: None, pending: BTreeSet::new(), mute: BTreeSet::new(), starts: 0 }
+        World {
+            now: self,
+            broken: None,
+            pending: BTreeSet::new(),
+            mute: BTreeSet::new(),
+            unusable: BTreeSet::new(),
+            busy: BTreeSet::new(),
+            starts: 0,
+        }
     }
 }
 
@@ -46,6 +58,10 @@ impl World {
             match acts(&plan) {
                 Some(step) => {
                     done.push(self.now.told(&plan));
+                    self.now.seen.setbacks.retain(|setback| setback.step != step);
+                    if self.fails(&step) {
+                        self.now = self.now.clone().set_back(step.clone(), Failure::NotApplied);
+                    }
                     self.obey(step);
                     self.pass(Duration::from_millis(50));
                 }
@@ -90,8 +106,17 @@ impl World {
         self.now.seen.slot_at(row).unwrap()
     }
 
+    fn fails(&self, step: &Step) -> bool {
+        match step {
+            Step::Ground(GroundStep::Ensure(layout)) => layout.slots.keys().any(|slot| self.unusable.contains(slot)),
+            Step::Ground(GroundStep::Discard(slot, _)) => self.busy.contains(slot),
+            _ => false,
+        }
+    }
+
     fn obey(&mut self, step: Step) {
         match step {
+            Step::Ground(GroundStep::Discard(slot, _)) if self.busy.contains(&slot) => {}
             Step::Record(record) => *self.now.record_mut() = *record,
             Step::Ground(GroundStep::Ensure(layout)) => self.ensure(&layout),
             Step::Ground(GroundStep::Permit(permits)) => {
@@ -177,7 +202,9 @@ impl World {
     }
 
     fn ensure(&mut self, layout: &Layout) {
-        for (&slot, launch) in &layout.slots {
+        // What can be held is held.
+        let unusable = self.unusable.clone();
+        for (&slot, launch) in layout.slots.iter().filter(|(slot, _)| !unusable.contains(slot)) {
             let volume = Volume { id: VolumeId(format!("d{slot}")), marker: Marker::Empty };
             let (address, volume) = (address(slot.0), known(Some(volume)));
             let view = SlotView { address, declared: None, instance: known(None), volume, permit: None };
