@@ -77,6 +77,8 @@ pub(crate) struct Route {
     pub(crate) member: Option<MemberId>,
     /// Its role, by its own words.
     pub(crate) role: Option<Role>,
+    /// Whom it believes to lead.
+    pub(crate) follows: Option<MemberId>,
     /// How to ask.
     pub(crate) client: Client,
 }
@@ -107,7 +109,8 @@ impl Routes {
             .filter_map(|(&slot, place)| {
                 let status = statuses.get(&slot).and_then(Probe::known).filter(is_ours);
                 let (member, role) = (status.map(|status| status.member), status.map(|status| status.role));
-                Some(Route { slot, member, role, client: contacts.client(&place.dial.client).ok()? })
+                let follows = status.and_then(|status| status.leader);
+                Some(Route { slot, member, role, follows, client: contacts.client(&place.dial.client).ok()? })
             })
             .collect();
         in_turn.sort_by_key(|route| {
@@ -129,7 +132,8 @@ impl Routes {
         voters.map(|route| self.held_to_its_cluster(&route.client))
     }
 
-    fn held_to_its_cluster(&self, client: &Client) -> Client {
+    /// The same client, that takes no other cluster's answer for ours.
+    pub(crate) fn held_to_its_cluster(&self, client: &Client) -> Client {
         match self.cluster {
             Some(cluster) => client.expect_cluster(etcdop_etcd::ClusterId(cluster.0)),
             None => client.clone(),

@@ -71,6 +71,13 @@ impl Etcd {
         self.process = Some(child);
     }
 
+    /// Starts it on its empty disk beside `members`, whose list has it already.
+    pub(crate) fn join(&mut self, minor: &str, members: &[Self]) {
+        let all = members.iter().chain([&*self]).map(|m| format!("{}={}", m.name, m.dial.peer));
+        let all = all.collect::<Vec<_>>().join(",");
+        self.spawn(minor, &all, &["--initial-cluster-state=existing"]);
+    }
+
     /// Starts it again on its disk; on another minor, too.
     pub(crate) fn restart(&mut self, minor: &str) {
         self.kill();
