@@ -12,10 +12,10 @@ set -euo pipefail
 
 ground=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 repository=$(cd "$ground/../.." && pwd)
-out=${TESTGROUND_OUT:-$repository/target/testground} # binaries, images, logs, the disks of the nodes
+out=${TESTGROUND_OUT:-$repository/target/testground} # binaries and images
 run=/run/testground                                  # sockets, keys, the owner; one ground per machine
 nodes=(0 1 2)
-components=(etcd apiserver controller-manager scheduler provisioner coredns)
+components=(etcd apiserver controller-manager scheduler provisioner coredns) # what `up` starts
 
 kubernetes_version=$(sed -n 's|^[^/]*k8s\.io/kubernetes v\([0-9.]*\).*|\1|p' "$ground/kubernetes/go.mod")
 coredns_version=$(sed -n 's|^[^/]*github\.com/coredns/coredns v\([0-9.]*\).*|\1|p' "$ground/coredns/go.mod")
@@ -25,10 +25,15 @@ etcd_bin=${ETCD_OUT:-$repository/target/etcd}
 images=$out/images
 seed=$out/seed # of a new node's disk
 pause_image=registry.k8s.io/pause:3.10
-logs=$out/log
-disks=$out/disks # disks/node-N/, and disks/shared/ that every node sees, as a network disk
 pki=$run/pki
-kubeconfig=$out/kubeconfig
+locate() { # of the ground that is up, wherever it was started from, else of the one we would start
+  local home=$out
+  [[ ! -s $run/owner ]] || home=$(<"$run/owner")
+  logs=$home/log
+  disks=$home/disks # disks/node-N/, and disks/shared/ that every node sees, as a network disk
+  kubeconfig=$home/kubeconfig
+}
+locate
 
 # A node has its own of these folders, in memory; made on this machine only to be mounted on.
 machine_folders=(/run/containerd /run/netns /var/lib/cni /var/log/containers)

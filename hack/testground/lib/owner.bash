@@ -10,7 +10,7 @@ lock_ground() { # the lock is the folder itself, so that nothing is left behind;
     [[ ! $run -ef /dev/fd/9 ]] || return 0 # else it was removed while we came
   done
 }
-owner() { cat "$run/owner" 2>/dev/null || echo "$repository"; }
+owner() { cat "$run/owner" 2>/dev/null || echo "$out"; }
 
 claim_ground() { # for `up`: leaves nothing of a former ground, or refuses
   lock_ground || die "another up or down is at work in $(owner); wait for it"
@@ -24,13 +24,14 @@ claim_ground() { # for `up`: leaves nothing of a former ground, or refuses
   local taken
   taken=$(taken_ranges)
   [[ -z $taken ]] || { rmdir "$run"; die "these routes of the machine are in the ranges of the ground ($switch_range $pod_range $service_range):"$'\n'"$taken"; }
-  echo "$repository" >"$run/owner"
+  echo "$out" >"$run/owner"
+  locate
   make_machine_folders
 }
 
 take_ground() { # for `down`: waits for an up or down at work
   lock_ground || { say "waiting for another up or down"; flock --timeout 120 9 || die "another up or down does not end"; }
-  [[ $(owner) == "$repository" ]] || say "this ground was started from $(owner)"
+  locate
 }
 
 make_machine_folders() { # notes what it makes, for `down` to remove

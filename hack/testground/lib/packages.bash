@@ -14,22 +14,25 @@ packages_missing() { # prints them; false when none is
 }
 
 install_packages() {
-  local missing policy=/usr/sbin/policy-rc.d
+  local missing
   missing=$(packages_missing) || return 0
   missing=${missing#*: }
   have apt-get || die "these Debian packages, or what holds the same commands, are needed: $missing"
   [[ $EUID == 0 ]] || die "needed, and only root can install them: apt-get install $missing"
   say "installing from Debian: $missing"
-  # The ground runs its own containerd: Debian's must not start because of it.
-  if [[ ! -e $policy ]]; then
-    printf '#!/bin/sh\nexit 101\n' >$policy
-    chmod 755 $policy
-    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  # The ground runs its own containerd: Debian's must not start because it was installed.
+  if [[ -e /usr/sbin/policy-rc.d ]]; then
+    apt_install "$missing"
+  else
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod 755 /usr/sbin/policy-rc.d
+    apt_install "$missing" && rm /usr/sbin/policy-rc.d || { rm /usr/sbin/policy-rc.d; return 1; }
   fi
-  # shellcheck disable=SC2086 # a list of names
-  DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $missing >&2 ||
-    { apt-get update --quiet >&2 && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $missing >&2; } ||
-    die "apt-get could not install: $missing"
-  [[ -z $(trap -p EXIT) ]] || rm -f $policy
-  trap - EXIT
+}
+apt_install() { # NAMES, separated by blanks
+  local names
+  read -ra names <<<"$1"
+  local install=(apt-get install --yes --quiet --no-install-recommends "${names[@]}")
+  { DEBIAN_FRONTEND=noninteractive "${install[@]}" || { apt-get update --quiet && DEBIAN_FRONTEND=noninteractive "${install[@]}"; }; } >&2 ||
+    { say "apt-get could not install: $1"; return 1; }
 }

@@ -76,7 +76,7 @@ make_groups() { # NODE: the kubelet wants its cgroup root in every hierarchy
     done
   done
   ((cgroup_version == 1)) || for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/testground "/sys/fs/cgroup/testground/node-$1"; do
-    sed 's/[^ ]*/+&/g' "$hierarchy/cgroup.controllers" >"$hierarchy/cgroup.subtree_control"
+    sed 's/[^ ][^ ]*/+&/g' "$hierarchy/cgroup.controllers" >"$hierarchy/cgroup.subtree_control"
   done
 }
 drop_groups() { # [BELOW]: the empty groups of the ground, or of one node
