@@ -1,11 +1,7 @@
 //! A cluster for tests, as its user would write it.
 
 use etcdop_api::{Cluster, EtcdCluster};
-use etcdop_core::{
-    id::Slot,
-    launch::LaunchSpec,
-    step::Layout,
-};
+use etcdop_core::{id::Slot, launch::LaunchSpec, step::Layout};
 use serde_json::{Value, json};
 
 use super::Site;

@@ -22,7 +22,8 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// The policy, when it is asked for.
 pub(crate) fn build(cluster: &Cluster, site: &Site) -> Option<NetworkPolicy> {
     let clients = cluster.network_policy.as_ref()?;
-    let members = NetworkPolicyPeer { pod_selector: Some(owned::label_selector(cluster)), ..NetworkPolicyPeer::default() };
+    let members =
+        NetworkPolicyPeer { pod_selector: Some(owned::label_selector(cluster)), ..NetworkPolicyPeer::default() };
     let clients = if clients.is_empty() { vec![everybody_in_the_namespace()] } else { clients.clone() };
     Some(NetworkPolicy {
         metadata: owned::metadata(cluster, names::network_policy(&cluster.name)),

@@ -13,7 +13,8 @@ use etcdop_core::launch::LaunchSpec;
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, ConfigMapVolumeSource, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource,
-        EmptyDirVolumeSource, LocalObjectReference, ObjectFieldSelector, PodSpec, PodTemplateSpec, SecurityContext, Volume,
+        EmptyDirVolumeSource, LocalObjectReference, ObjectFieldSelector, PodSpec, PodTemplateSpec, SecurityContext,
+        Volume,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -140,5 +141,10 @@ fn pull_policy(cluster: &Cluster) -> String {
 }
 
 fn container(name: &str, image: String) -> Container {
-    Container { name: name.to_owned(), image: Some(image), security_context: Some(restricted()), ..Container::default() }
+    Container {
+        name: name.to_owned(),
+        image: Some(image),
+        security_context: Some(restricted()),
+        ..Container::default()
+    }
 }

@@ -41,9 +41,8 @@ pub(crate) fn client(cluster: &Cluster) -> Service {
 
 /// The Service `NAME-nodeport`, when it is asked for.
 pub(crate) fn nodeport(cluster: &Cluster) -> Option<Service> {
-    (cluster.exposure.kind == ServiceType::NodePort).then(|| {
-        for_clients(cluster, names::nodeport_service(&cluster.name), "NodePort", cluster.exposure.node_port)
-    })
+    (cluster.exposure.kind == ServiceType::NodePort)
+        .then(|| for_clients(cluster, names::nodeport_service(&cluster.name), "NodePort", cluster.exposure.node_port))
 }
 
 fn for_clients(cluster: &Cluster, name: String, kind: &str, node_port: Option<u16>) -> Service {

@@ -18,7 +18,13 @@ use k8s_openapi::{
 use super::{Site, keys, names, owned, pod, volume};
 
 /// The set with `replicas` Pods, whose next Pods start with `launch`; `layout` is what each slot is to start with.
-pub(crate) fn build(cluster: &Cluster, site: &Site, launch: &LaunchSpec, layout: &Layout, replicas: i32) -> StatefulSet {
+pub(crate) fn build(
+    cluster: &Cluster,
+    site: &Site,
+    launch: &LaunchSpec,
+    layout: &Layout,
+    replicas: i32,
+) -> StatefulSet {
     let declared = serde_json::to_string(&layout.slots).expect("a layout is JSON");
     let mut metadata = owned::metadata(cluster, names::stateful_set(&cluster.name));
     metadata.annotations = Some(BTreeMap::from([(keys::LAYOUT.to_owned(), declared)]));

@@ -2,8 +2,8 @@
 
 use etcdop_api::Cluster;
 use etcdop_core::launch::LaunchSpec;
-use k8s_openapi::{
-    api::core::v1::{Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, SecurityContext, VolumeMount},
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, SecurityContext, VolumeMount,
 };
 
 use super::{

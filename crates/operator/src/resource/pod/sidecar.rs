@@ -15,7 +15,9 @@ pub(super) fn netshoot(image: &str) -> Container {
     Container {
         command: Some(vec!["sleep".to_owned(), "infinity".to_owned()]),
         resources: Some(ResourceRequirements {
-            requests: Some(BTreeMap::from(requests.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned()))))),
+            requests: Some(BTreeMap::from(
+                requests.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned()))),
+            )),
             ..ResourceRequirements::default()
         }),
         ..container("netshoot", image.to_owned())
