@@ -40,5 +40,7 @@ pub(crate) mod volume;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod golden;
 
 pub(crate) use site::Site;

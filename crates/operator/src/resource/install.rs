@@ -51,6 +51,6 @@ mod tests {
         let kinds: Vec<&str> = documents.iter().map(|document| document["kind"].as_str().unwrap()).collect();
         assert_eq!(kinds[..2], ["Namespace", "CustomResourceDefinition"]);
         assert_eq!(kinds.iter().filter(|kind| **kind == "Deployment").count(), 1);
-        assert_eq!(documents.len(), 11);
+        assert_eq!(documents.len(), 10);
     }
 }
