@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_founder_survives_the_text_and_an_earlier_record_has_none() {
-        let template = Template { version: "3.6.16".parse().unwrap(), options: EtcdOptions::default() };
+        let template = Template::new("3.6.16".parse().unwrap(), EtcdOptions::default());
         let mut record = Record::unborn(Incarnation::first("4f1c"));
         record.reserve(Slot(0), LaunchSpec { template, max_learners: MAX_LEARNERS });
         let earlier = serde_json::to_string(&record).unwrap();

@@ -260,15 +260,7 @@ impl Damage {
             Self::Row(slot, role) => with_rows(s, slot, |row| row.role = role),
             Self::Unnamed(slot) => with_rows(s, slot, |row| row.name.clear()),
             Self::RowGone(slot) => with_roster(s, |roster| roster.members.retain(|row| row.id != member(slot))),
-            Self::Stranger => with_roster(s, |roster| {
-                let peer_urls = vec!["http://10.0.0.9:2380".to_owned()];
-                roster.members.push(RosterMember {
-                    id: MemberId(0xdead),
-                    name: String::new(),
-                    peer_urls,
-                    role: Role::Learner,
-                });
-            }),
+            Self::Stranger => with_roster(s, |roster| roster.members.push(stranger())),
             Self::Alarm(kind, slot) => *s = s.clone().alarm(kind, slot),
             Self::AlarmsUnknown => {
                 s.seen.alarms = Probe::Unknown { why: unknown(), since: NOW };
@@ -286,6 +278,11 @@ impl Damage {
             Self::Later(millis) => s.now = Mono(NOW.0 + Duration::from_millis(millis)),
         }
     }
+}
+
+fn stranger() -> RosterMember {
+    let peer_urls = vec!["http://10.0.0.9:2380".to_owned()];
+    RosterMember { id: MemberId(0xdead), name: String::new(), peer_urls, role: Role::Learner }
 }
 
 fn with_view(s: &mut Scenario, slot: u8, change: impl FnOnce(&mut SlotView)) {
