@@ -77,7 +77,7 @@ impl LocalPlatform {
     }
 
     /// Stops all members, each in order and all at the same time, and starts none any more: for the end of `up`.
-    /// Ends within 20 s, whatever they do.
+    /// Whoever takes longer than [`Patience`](crate::open::Patience) allows is killed.
     pub async fn stop_members(&self) {
         self.inner.supervisor.close().await;
     }
