@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::{
     directory::{ClusterDir, SlotDir},
+    discarded,
     look::record_now,
     members::{self, Resident},
     ports::member_name,
@@ -102,7 +103,8 @@ pub async fn inflict(dir: &ClusterDir, member: &MemberName, fault: Fault) -> Res
     }
     if let Some(away) = away {
         let left = |source| FaultError::System { what: format!("{} cannot be deleted", away.display()), source };
-        fs::remove_dir_all(&away).map_err(left)?;
+        // A manager that starts meanwhile sweeps it, too.
+        discarded::delete(&away).map_err(left)?;
     }
     Ok(slot)
 }

@@ -4,11 +4,13 @@
 //! [`Platform`](etcdop_engine::platform::Platform) that the engine works on; readers and faults need no manager. Members
 //! outlive the manager, however it ends, and the next one adopts them.
 
+mod aside;
 mod backoff;
 pub mod binaries;
 mod command;
 mod convert;
 pub mod directory;
+mod discarded;
 pub mod down;
 pub mod faults;
 pub mod home;
@@ -17,7 +19,6 @@ mod instance;
 mod keeper;
 pub mod lock;
 mod log_words;
-
 mod look;
 pub mod manifest;
 mod members;

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::{
     binaries::{Binaries, VersionWish},
     directory::ClusterDir,
+    discarded,
     home::{ClusterName, Home, HomeError},
     inotify::Inotify,
     keeper::Care,
@@ -189,6 +190,7 @@ impl Cluster {
             done: "created",
             source,
         })?;
+        discarded::sweep(self.home.root());
         // Before the first guard starts, which goes by them.
         seats::render(&dir, &now.value)?;
         let care = Arc::new(Care {
