@@ -13,6 +13,7 @@ use etcdop_local::{
     binaries::{Binaries, VersionWish},
     faults,
     home::Home,
+    member_name::MemberName,
     open::{Cluster, Manager},
     platform::LocalPlatform,
     watch::DesiredWatch,
@@ -119,7 +120,7 @@ impl Stage {
             Act::Roll(minor) => self.cluster.set_version(&VersionWish::Newest(minor))?,
             Act::KillLeader | Act::KillAll | Act::WipeDisk | Act::Freeze => {
                 let (fault, slots) = act.fault(now).unwrap_or((faults::Fault::Kill, Vec::new()));
-                let names: Vec<faults::MemberName> =
+                let names: Vec<MemberName> =
                     slots.iter().filter_map(|slot| slot.to_string().parse().ok()).collect();
                 let hits = names.iter().map(|name| faults::inflict(self.cluster.directory(), name, fault));
                 futures::future::try_join_all(hits).await?;

@@ -155,7 +155,8 @@ impl Screen {
         match &self.view {
             Some(view) if event.is_headline() => view.keep(&line()),
             Some(_) => {}
-            None => self.lines.event(&Stamped { time: Timestamp::now(), event }, line)?,
+            // Whether anybody reads it or not, the cluster is kept.
+            None => self.lines.event(&Stamped { time: Timestamp::now(), event }, line).map(drop)?,
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ fn declared(manifest: &str) -> Home {
 #[case::no_such_member(&["kill", "7"], 4, &["no member is called `7`"])]
 #[case::no_name(&["status", "B!"], 2, &["`B!` is not a name for a cluster"])]
 #[case::two_names(&["status", "a", "--name", "b"], 2, &["two clusters are named, `a` and `b`"])]
+#[case::no_member_to_read(&["logs", "7"], 4, &["no member is called `7`"])]
+#[case::no_number_of_lines(&["logs", "--tail", "some"], 2, &["`some` is not a number of lines", "-1 for all"])]
 #[case::no_duration(&["scale", "5", "--wait=soon"], 2, &["`soon` is not a duration", "30s"])]
 #[case::not_confirmed(&["destroy"], 2, &["removes", "with all data", "--yes"])]
 #[case::nobody_serves(&["env"], 1, &["no member of `a` serves clients now"])]

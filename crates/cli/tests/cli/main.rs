@@ -9,5 +9,6 @@ mod etcd;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod home;
+mod logs;
 mod manager;
 mod up;
