@@ -150,6 +150,7 @@ impl Screen {
         news.iter().try_for_each(|event| self.tell(event))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "people want to know when; nothing is decided by it")]
     fn tell(&self, event: &Event) -> Result<(), Failure> {
         let line = || format!("{} {}", Zoned::now().strftime("%H:%M:%S%.3f"), event.text());
         match &self.view {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests; this reaches their helpers")]
 
 mod bad_input;
+mod clock;
 mod cluster;
 mod commands;
 mod etcd;
