@@ -123,6 +123,21 @@ fn an_etcd_that_cannot_be_used_is_said_to_be_so(#[case] binary: Option<(&str, &s
     assert!(home.files().is_empty());
 }
 
+#[test]
+fn etcd_is_looked_for_where_the_environment_says_or_in_what_make_built_and_on_the_path() {
+    let home = declared(MANIFEST);
+    let binaries = tempfile::tempdir().unwrap();
+    fake_etcd(&binaries.path().join("etcd"), "3.6.900", 0o755);
+    let asked = |variable: &str| {
+        let mut command = home.command(&["upgrade", "3.6.999"]);
+        Said::of(&command.env(variable, binaries.path()).output().unwrap())
+    };
+    let place = binaries.path().to_str().unwrap();
+    asked("ETCDOP_ETCD_DIR").refused(1, &[&format!("Looked in {place}; found 3.6.900")]);
+    let on_path = asked("PATH");
+    on_path.refused(1, &["target/etcd, ", place, "3.6.900", "found 3.5."]);
+}
+
 /// Runs `etcdop` where no file can grow: every write fails as on a full disk.
 fn without_space(home: &Home, arguments: &[&str]) -> Said {
     let script = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";

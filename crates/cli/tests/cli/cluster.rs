@@ -52,6 +52,7 @@ fn a_cluster_is_created_scaled_and_taken_down() {
 
     let table = home.await_said(&["status"], |said| said.starts_with("a: Running, 5 of 5 ready, etcd 3.6."));
     assert!(!table.contains('\u{1b}'), "colours where no terminal is: {table:?}");
+    home.await_said(&["status", "-o", "yaml"], |said| said.contains("\nphase: Running\n"));
     let id = format!("cluster ID {}", status["clusterId"].as_str().unwrap());
     home.await_said(&["status", "-o", "wide"], |said| said.contains(&id));
     home.await_said(&["ls"], |said| {
@@ -74,6 +75,33 @@ fn a_cluster_is_created_scaled_and_taken_down() {
     home.ok(&["destroy", "--yes"]);
     assert!(!home.path().join("a").exists(), "{:?}", home.files().keys());
     home.run(&["status", "a"]).refused(4, &["there is no cluster `a`"]);
+}
+
+#[test]
+fn every_command_is_json_for_programs() {
+    let home = Home::new();
+    let _up = Up::start(&home, &["a", "--size", "1"]);
+    home.await_running("a");
+    let commands = [
+        ("ls", "/0/name"),
+        ("status", "/clusterId"),
+        ("scale 1", "/name"),
+        ("upgrade 3.6", "/name"),
+        ("env", "/ETCDCTL_ENDPOINTS"),
+        ("freeze 0", "/done"),
+        ("thaw 0", "/done"),
+        ("logs 0 --tail 1", "/line"),
+        ("kill 0", "/done"),
+        ("wipe 0", "/done"),
+        ("down", "/membersStopped"),
+        ("destroy --yes", "/destroyed"),
+    ];
+    for (command, field) in commands {
+        let arguments: Vec<&str> = command.split(' ').chain(["-o", "json"]).collect();
+        let said = home.await_said(&arguments, |_| true);
+        let json: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{command}: {error}: {said}"));
+        assert!(json.pointer(field).is_some(), "{command}: {json:#}");
+    }
 }
 
 #[test]

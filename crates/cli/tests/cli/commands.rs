@@ -69,6 +69,22 @@ fn the_version_is_there_for_people_and_for_programs() {
 }
 
 #[test]
+fn the_clusters_of_a_user_are_where_the_users_data_is() {
+    let home = Home::new();
+    let listed = |variables: &[(&str, &str)]| {
+        let mut command = etcdop();
+        command.args(["local", "ls"]).env_remove("HOME").envs(variables.iter().copied());
+        Said::of(&command.output().unwrap())
+    };
+    let place = home.path().to_str().unwrap();
+    let own = listed(&[("HOME", place)]).stdout;
+    assert_eq!(own.trim(), format!("no clusters in {place}/.local/share/etcdop/local"));
+    let data = listed(&[("HOME", "/nowhere"), ("XDG_DATA_HOME", place)]).stdout;
+    assert_eq!(data.trim(), format!("no clusters in {place}/etcdop/local"));
+    listed(&[]).refused(1, &["neither XDG_DATA_HOME nor HOME is set", "--dir"]);
+}
+
+#[test]
 fn no_clusters_is_an_empty_list() {
     let home = Home::new();
     assert!(home.ok(&["ls"]).starts_with("no clusters in "));

@@ -12,4 +12,5 @@ mod failpoints;
 mod home;
 mod logs;
 mod manager;
+mod terminal;
 mod up;
