@@ -136,7 +136,7 @@ pub(crate) fn running(member: &etcd::Etcd, id: &str) -> GroundSlot {
     }
 }
 
-fn launch() -> LaunchSpec {
+pub(crate) fn launch() -> LaunchSpec {
     let template = Template::new(EtcdVersion::new(3, 6, 0), EtcdOptions::default());
     LaunchSpec { template, max_learners: 8 }
 }

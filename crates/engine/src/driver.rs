@@ -11,12 +11,16 @@ use etcdop_core::{
     observation::Failure,
     plan::{Plan, Wake, plan},
     reason::Reason,
-    step::{EtcdStep, GroundStep, Step},
+    step::{EtcdStep, Step},
 };
 use tokio::{sync::watch, time::sleep};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{backoff::Backoff, pace::Pace};
+use self::{
+    backoff::Backoff,
+    pace::Pace,
+    passage::{Passage, passage},
+};
 use crate::{
     clock::Clock,
     execute::{Attempt, Hands, Retry},
@@ -29,6 +33,7 @@ use crate::{
 
 mod backoff;
 mod pace;
+mod passage;
 
 /// Keeps one cluster.
 #[derive(Debug)]
@@ -137,8 +142,10 @@ impl<P: Platform> Driver<P> {
         if let Some(wait) = self.backoff.wait(step, now) {
             return Acted::Not { retry: Some(wait) };
         }
-        if self.errand.is_some() && waits_for_errand(step) {
-            return Acted::Not { retry: None };
+        match self.errand.as_ref().map(|errand| passage(step, &errand.step, &self.published.borrow().observation)) {
+            None | Some(Passage::Beside) => {}
+            Some(Passage::Waits) => return Acted::Not { retry: None },
+            Some(Passage::Instead) => self.give_errand_up(),
         }
         if takes_long(step) {
             let (hands, routes) = (self.hands.clone(), self.observer.routes().clone());
@@ -149,6 +156,14 @@ impl<P: Platform> Driver<P> {
         }
         let attempt = self.hands.carry_out(self.observer.routes(), step, fence).await;
         self.conclude(step.clone(), attempt, now)
+    }
+
+    /// Whatever the member still does about it is of no use any more.
+    fn give_errand_up(&mut self) {
+        if let Some(Errand { step, began, .. }) = self.errand.take() {
+            let outcome = Outcome::Unknown("its member is dead and is being removed".to_owned());
+            self.conclude(step, outcome.into(), began);
+        }
     }
 
     /// Takes note of what became of a step.
@@ -276,14 +291,6 @@ fn takes_long(step: &Step) -> bool {
             EtcdStep::Compact { .. } | EtcdStep::Defragment(_) | EtcdStep::PadLog { .. } | EtcdStep::Snapshot { .. }
         )
     )
-}
-
-/// Whether a step has to wait while another one takes long: everything that could disturb a member or the membership.
-fn waits_for_errand(step: &Step) -> bool {
-    match step {
-        Step::Etcd(_) | Step::Ground(GroundStep::Retire(..) | GroundStep::Discard(..)) => true,
-        Step::Ground(GroundStep::Ensure(_) | GroundStep::Permit(_)) | Step::Record(_) => false,
-    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::home::ClusterName;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterDir {
     name: ClusterName,
+    home: PathBuf,
     path: PathBuf,
 }
 
@@ -35,12 +36,16 @@ pub(crate) struct SlotDir {
 
 impl ClusterDir {
     pub(crate) fn new(home: &Path, name: &ClusterName) -> Self {
-        Self { name: name.clone(), path: home.join(name.as_str()) }
+        Self { name: name.clone(), home: home.to_owned(), path: home.join(name.as_str()) }
     }
 
     /// The cluster's name.
     pub fn name(&self) -> &ClusterName {
         &self.name
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
     }
 
     /// The directory itself.

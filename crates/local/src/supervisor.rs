@@ -20,6 +20,7 @@ use thiserror::Error;
 use crate::{
     command,
     directory::{ClusterDir, SlotDir},
+    discarded,
     home::Home,
     inotify::Inotify,
     instance::{Fate, Note},
@@ -95,7 +96,7 @@ impl Supervisor {
         let book = port_book::read(&dir)?;
         let supervisor = Self { home, dir, care, statuses, keepers: Mutex::default() };
         for files in slots {
-            volume::sweep(&files);
+            discarded::sweep(files.path());
             let running = processes.iter().filter(|(_, arguments)| command::belongs_to(&files, arguments));
             let running: Vec<u32> = running.map(|(pid, _)| *pid).collect();
             let found = take_over(&files, &running).await.map_err(system(format!("slot {}", files.slot)))?;

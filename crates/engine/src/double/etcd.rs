@@ -160,13 +160,15 @@ fn free_port() -> u16 {
     }
 }
 
-/// Asks until the answer is the wanted one, for at most 20 s; the last answer is in the panic when it never is.
+/// Asks until the answer is the wanted one, for at most a minute; the last answer is in the panic when it never is.
 pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(last) if start.elapsed() > Duration::from_secs(20) => panic!("{what}: not within 20 s; last: {last}"),
+            Err(last) if start.elapsed() > Duration::from_mins(1) => {
+                panic!("{what}: not within a minute; last: {last}")
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }

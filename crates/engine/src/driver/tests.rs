@@ -2,13 +2,16 @@
 
 use etcdop_core::{
     id::{InstanceId, MemberId, RecordRevision, Slot, VolumeId},
-    observation::Setback,
-    step::Layout,
+    observation::{Observation, Setback},
+    step::{GroundStep, Layout},
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use super::*;
-use crate::double::{Stage, desired};
+use super::{passage::tests::silent, *};
+use crate::{
+    double::{Stage, desired},
+    execute::Retry,
+};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -32,6 +35,15 @@ impl Scene {
     async fn act(&mut self, step: &Step) -> Acted {
         let fence = Fence { record: RecordRevision("0".to_owned()), roster: None, instance: None };
         self.driver.act(step, &fence).await
+    }
+
+    /// The newest pass saw this member, in the slot of its number, and it was silent.
+    fn saw_silent(&self, member: MemberId) {
+        self.driver.published.send_modify(|published| {
+            let mut seen = Observation::clone(&published.observation);
+            silent(&mut seen, member);
+            published.observation = Arc::new(seen);
+        });
     }
 
     fn setback(&self) -> Option<Setback> {
@@ -101,6 +113,7 @@ async fn what_failed_is_in_the_next_observation_and_what_can_wait_is_planned_aro
 #[tokio::test]
 async fn while_a_long_step_runs_members_are_left_alone_and_the_layout_is_held() {
     let mut scene = Scene::new();
+    scene.saw_silent(MemberId(0));
     scene.driver.errand = Some(errand(std::future::pending()));
     let blocked = [
         Step::Ground(GroundStep::Retire(Slot(0), InstanceId("a".to_owned()))),
@@ -116,6 +129,34 @@ async fn while_a_long_step_runs_members_are_left_alone_and_the_layout_is_held() 
     assert_eq!(scene.stage.applied().len(), 2);
     scene.driver.pass().await;
     assert_eq!(scene.published.borrow().busy.as_deref(), Some("defragment member 1"));
+}
+
+#[tokio::test]
+async fn a_long_step_that_hangs_lets_the_removal_of_another_dead_member_through() {
+    let mut scene = Scene::new();
+    scene.saw_silent(MemberId(2));
+    let remove = Step::Etcd(EtcdStep::Remove(MemberId(2)));
+    scene.driver.errand = Some(errand(std::future::pending()));
+    scene.act(&remove).await;
+    assert_eq!(scene.setback().map(|setback| setback.step), Some(remove), "tried, and refused by its fence");
+    assert!(scene.driver.errand.is_some());
+}
+
+#[tokio::test]
+async fn a_long_step_of_a_member_that_is_to_be_removed_is_given_up() {
+    let mut scene = Scene::new();
+    scene.saw_silent(MemberId(1));
+    let remove = Step::Etcd(EtcdStep::Remove(MemberId(1)));
+    let (held, dropped) = oneshot::channel::<()>();
+    scene.driver.errand = Some(errand(async move {
+        let _held = held;
+        std::future::pending().await
+    }));
+    scene.act(&remove).await;
+    assert!(scene.driver.errand.is_none());
+    timeout(SOON, dropped).await.expect("its task is gone").unwrap_err();
+    let shown = scene.published.borrow().steps.iter().map(|report| report.text.clone()).collect::<Vec<_>>();
+    assert_eq!(shown, ["defragment member 1", "remove member 1"]);
 }
 
 #[tokio::test]

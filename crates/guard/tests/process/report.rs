@@ -120,7 +120,8 @@ fn with_second_seat(slot: &Slot, second: Option<&Seat>) -> Process {
 
 fn seat(incarnation: &str, generation: u64) -> Seat {
     let Marker { member, epoch, .. } = marker(3);
-    Seat { incarnation: incarnation.parse().unwrap(), member, generation: Generation(generation), epoch }
+    let (incarnation, generation) = (incarnation.parse().unwrap(), Generation(generation));
+    Seat { incarnation, member, generation, max_learners: None, epoch }
 }
 
 #[test]

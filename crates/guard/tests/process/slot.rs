@@ -10,7 +10,8 @@ use std::{
 };
 
 use etcdop_guard::{
-    ClusterState, DataState, Epoch, Generation, LearnerLimit, Marker, MarkerState, MemberId, Permit, Progress, Seat,
+    ClusterState, DataState, Epoch, Generation, LearnerLimit, LedgerEntry, Marker, MarkerState, MemberId, Permit, Progress,
+    Seat,
     Status, examine_data, examine_marker, write_durably,
 };
 use tempfile::TempDir;
@@ -114,6 +115,13 @@ impl Slot {
     /// A permit whose names all resolve.
     pub(crate) fn give_permit(&self, holder: &str) {
         self.give(&permit(holder, "http://localhost:2380"));
+    }
+
+    /// The same, and a guard that went by it before it died.
+    pub(crate) fn give_used_permit(&self, holder: &str) {
+        self.give_permit(holder);
+        let used = LedgerEntry::of(&permit(holder, "http://localhost:2380"));
+        write_durably(&self.path("ledger"), &used.render()).unwrap();
     }
 
     pub(crate) fn give(&self, permit: &Permit) {

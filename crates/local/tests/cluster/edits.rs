@@ -16,7 +16,6 @@ async fn three_five_three_seven_in_one_breath_ends_at_seven(#[case] version: &st
     let witness = stage.witness().await;
     let began = stage.processes();
     for size in [5, 3, 7] {
-        stage.set_size(size);
         // Each edit meets what the one before has begun.
         stage.heard(size).await;
     }
@@ -57,9 +56,7 @@ async fn a_cluster_put_to_sleep_in_the_middle_of_a_roll_wakes_and_ends_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_dies_while_another_member_restarts_is_replaced_and_the_roll_ends() {
-    let stage = Setup::new("3.6", 3).formed().await;
-    let witness = stage.witness().await;
-    let before = stage.roll_call(3).await;
+    let (stage, witness, before) = Setup::new("3.6", 3).under_writers().await;
     stage.edit("etcd: {}", "etcd: {snapshotCount: 5000}");
     stage.until("a restart is open", |now, _| now.observation.record.value.open.is_some()).await;
     stage.inflict(before.leader, Fault::Wipe).await;
@@ -70,13 +67,15 @@ async fn a_disk_that_dies_while_another_member_restarts_is_replaced_and_the_roll
 }
 
 impl Stage {
-    /// Until a pass was made for this size and something was done about it.
+    /// Declares this size, and waits until a pass was made for it and something was done about it.
     async fn heard(&self, size: u64) {
+        // Counted from before the edit: all that it asks for may be done before anybody looks.
+        let before = self.published().steps.last().map(|step| step.seq);
+        self.set_size(size);
         let size = Size::try_from(size).unwrap();
-        let mut steps = None;
         self.until("the edit is heard", |now, _| {
             let last = now.steps.last().map(|step| step.seq);
-            now.desired.size == size && (last > *steps.get_or_insert(last) || now.plan.act.is_some())
+            now.desired.size == size && (last > before || now.plan.act.is_some())
         })
         .await;
     }
