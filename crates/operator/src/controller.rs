@@ -17,12 +17,10 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::{keeper::Keeper, triggers::Bell};
-use crate::{
-    events::Events, health::Readiness, metrics::Metrics,
-    platform::Surroundings,
-};
+use crate::{events::Events, health::Readiness, metrics::Metrics, platform::Surroundings};
 
 mod keeper;
+mod proof;
 mod report;
 mod triggers;
 mod upkeep;
@@ -36,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) around: Surroundings,
     pub(crate) events: Events,
     pub(crate) metrics: Arc<Metrics>,
-    ready: Readiness,
+    pub(crate) ready: Readiness,
 }
 
 impl Shared {
@@ -69,7 +67,9 @@ impl Scope {
     {
         match self {
             Self::Everywhere => vec![Api::all(client.clone())],
-            Self::In(namespaces) => namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),
+            Self::In(namespaces) => {
+                namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
+            }
         }
     }
 }
@@ -196,7 +196,8 @@ impl Fleet {
         }
         let (sender, receiver) = watch::channel(Arc::new(resource));
         let (bell, stop) = (Arc::new(Bell::default()), self.stop.child_token());
-        let keeper = Keeper { shared: self.shared.clone(), resource: receiver, bell: Arc::clone(&bell), stop: stop.clone() };
+        let keeper =
+            Keeper { shared: self.shared.clone(), resource: receiver, bell: Arc::clone(&bell), stop: stop.clone() };
         let span = tracing::info_span!("cluster", namespace = key.0, name = key.1);
         let task = tokio::spawn(tracing::Instrument::instrument(keeper.keep(), span));
         self.keepers.insert(key, Kept { uid, resource: sender, bell, stop, task });

@@ -89,21 +89,35 @@ impl Told {
         if report.outcome != Outcome::Done {
             return None;
         }
-        let name = |id: &MemberId| self.names.get(id).map_or_else(|| format!("member {id}"), |name| format!("{name} ({id})"));
+        let name =
+            |id: &MemberId| self.names.get(id).map_or_else(|| format!("member {id}"), |name| format!("{name} ({id})"));
         let pod = |slot: &Slot| crate::resource::names::pod(&picture.cluster.name, *slot);
         let (reason, note) = match &report.step {
-            Step::Etcd(EtcdStep::AddLearner(slot, _)) => ("MemberAdded", format!("{} was added as a learner", pod(slot))),
+            Step::Etcd(EtcdStep::AddLearner(slot, _)) => {
+                ("MemberAdded", format!("{} was added as a learner", pod(slot)))
+            }
             Step::Etcd(EtcdStep::Promote(id)) => ("MemberPromoted", format!("{} votes now", name(id))),
             Step::Etcd(EtcdStep::Remove(id)) => ("MemberRemoved", format!("{} was removed", name(id))),
-            Step::Etcd(EtcdStep::MoveLeader { to }) => ("LeaderMoved", format!("leadership was handed to {}", name(to))),
-            Step::Etcd(EtcdStep::Downgrade(_) | EtcdStep::Snapshot { .. } | EtcdStep::Compact { .. } | EtcdStep::Defragment(_) | EtcdStep::Disarm(_)) => {
-                ("Maintenance", format!("done: {}", report.text))
+            Step::Etcd(EtcdStep::MoveLeader { to }) => {
+                ("LeaderMoved", format!("leadership was handed to {}", name(to)))
             }
-            Step::Ground(GroundStep::Discard(slot, _)) => ("DiskDiscarded", format!("the disk of {} was discarded", pod(slot))),
-            Step::Ground(GroundStep::Retire(slot, _)) => ("MemberRestarted", format!("{} was stopped, to start again", pod(slot))),
+            Step::Etcd(
+                EtcdStep::Downgrade(_)
+                | EtcdStep::Snapshot { .. }
+                | EtcdStep::Compact { .. }
+                | EtcdStep::Defragment(_)
+                | EtcdStep::Disarm(_),
+            ) => ("Maintenance", format!("done: {}", report.text)),
+            Step::Ground(GroundStep::Discard(slot, _)) => {
+                ("DiskDiscarded", format!("the disk of {} was discarded", pod(slot)))
+            }
+            Step::Ground(GroundStep::Retire(slot, _)) => {
+                ("MemberRestarted", format!("{} was stopped, to start again", pod(slot)))
+            }
             Step::Record(record) => match &record.open {
                 Some(Mutation::Restart { slot, .. }) => {
-                    let version = record.slots.get(slot).map(|seat| seat.launch.version().to_string()).unwrap_or_default();
+                    let version =
+                        record.slots.get(slot).map(|seat| seat.launch.version().to_string()).unwrap_or_default();
                     ("MemberUpdating", format!("{} restarts with etcd {version}", pod(slot)))
                 }
                 Some(Mutation::Leave { members }) => {
@@ -112,7 +126,9 @@ impl Told {
                 }
                 None => return None,
             },
-            Step::Etcd(EtcdStep::PadLog { .. }) | Step::Ground(GroundStep::Ensure(_) | GroundStep::Permit(_)) => return None,
+            Step::Etcd(EtcdStep::PadLog { .. }) | Step::Ground(GroundStep::Ensure(_) | GroundStep::Permit(_)) => {
+                return None;
+            }
         };
         Some(Happening { grave: Gravity::Normal, reason, note })
     }
@@ -126,15 +142,23 @@ impl Told {
         }
         let say = |grave, reason, note: String| Some(Happening { grave, reason, note });
         match (before, phase) {
-            (_, Phase::QuorumLost) => {
-                say(Gravity::Warning, "QuorumLost", picture.message().unwrap_or_else(|| "no majority of members runs".to_owned()))
+            (_, Phase::QuorumLost) => say(
+                Gravity::Warning,
+                "QuorumLost",
+                picture.message().unwrap_or_else(|| "no majority of members runs".to_owned()),
+            ),
+            (Phase::QuorumLost, _) => {
+                say(Gravity::Normal, "QuorumRegained", "a majority of members answers again".to_owned())
             }
-            (Phase::QuorumLost, _) => say(Gravity::Normal, "QuorumRegained", "a majority of members answers again".to_owned()),
             (Phase::Creating, Phase::Running) => {
                 say(Gravity::Normal, "Created", format!("{} members serve", picture.summary.ready))
             }
-            (_, Phase::Running) => say(Gravity::Normal, "AsDeclared", format!("{} members serve, as declared", picture.summary.ready)),
-            (_, Phase::Hibernated) => say(Gravity::Normal, "Hibernating", "every member is stopped, every disk is kept".to_owned()),
+            (_, Phase::Running) => {
+                say(Gravity::Normal, "AsDeclared", format!("{} members serve, as declared", picture.summary.ready))
+            }
+            (_, Phase::Hibernated) => {
+                say(Gravity::Normal, "Hibernating", "every member is stopped, every disk is kept".to_owned())
+            }
             _ => None,
         }
     }
@@ -156,9 +180,14 @@ fn refusals(picture: &Picture<'_>) -> Vec<Happening> {
     for reason in &picture.published.plan.reasons {
         let slug = match reason {
             Reason::GateRefused { .. } => "DiskRefused",
-            Reason::VersionPath(_) | Reason::BadOption(_) | Reason::StillRejected { .. } | Reason::NoWayBack { .. } => "Refused",
+            Reason::VersionPath(_) | Reason::BadOption(_) | Reason::StillRejected { .. } | Reason::NoWayBack { .. } => {
+                "Refused"
+            }
             Reason::Corrupt(_) | Reason::OutOfSpace { .. } => "Alarm",
-            Reason::DataInTheWay { .. } | Reason::MixedIncarnations { .. } | Reason::WrongCluster { .. } | Reason::FounderLost { .. } => "DataInTheWay",
+            Reason::DataInTheWay { .. }
+            | Reason::MixedIncarnations { .. }
+            | Reason::WrongCluster { .. }
+            | Reason::FounderLost { .. } => "DataInTheWay",
             Reason::ForeignMember { .. } => "ForeignMember",
             _ => continue,
         };
@@ -218,7 +247,7 @@ fn event(cluster: &Cluster, happening: &Happening) -> Event {
     }
     Event {
         metadata: ObjectMeta {
-            generate_name: Some(format!("{}.", cluster.name)),
+            generate_name: Some(format!("{}-", cluster.name)),
             namespace: Some(cluster.namespace.clone()),
             ..ObjectMeta::default()
         },
@@ -238,5 +267,66 @@ fn event(cluster: &Cluster, happening: &Happening) -> Event {
             ..ObjectReference::default()
         }),
         ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etcdop_core::id::Mono;
+    use etcdop_engine::publish::{Published, Setback};
+
+    use super::*;
+    use crate::status::{
+        fixture::{declared, formed, look_at, site, unborn},
+        summary,
+    };
+
+    fn report(seq: u64, step: Step, outcome: Outcome) -> Arc<StepReport> {
+        let took = Duration::from_millis(1);
+        Arc::new(StepReport { seq, text: step.to_string(), step, outcome, took, at: Mono::default() })
+    }
+
+    fn news(told: &mut Told, published: &Published) -> Vec<(&'static str, String)> {
+        let (cluster, site, summary) = (declared(), site(), summary(published));
+        let picture =
+            Picture { cluster: &cluster, published, summary: &summary, in_the_way: None, unproven: None, site: &site };
+        told.news(&picture).into_iter().map(|happening| (happening.reason, happening.note)).collect()
+    }
+
+    fn adds() -> Step {
+        Step::Etcd(EtcdStep::AddLearner(Slot(2), "http://demo-2:2380".parse().unwrap()))
+    }
+
+    #[tokio::test]
+    async fn what_was_done_is_told_once_with_the_members_name() {
+        let mut pass = look_at(formed(), &declared()).await;
+        pass.steps = vec![report(1, adds(), Outcome::Done)];
+        let mut told = Told::default();
+        let added = ("MemberAdded", "demo-2 was added as a learner".to_owned());
+        assert!(news(&mut told, &pass).contains(&added));
+        assert!(!news(&mut told, &pass).contains(&added));
+        pass.steps.push(report(2, Step::Etcd(EtcdStep::Remove(MemberId(0xfe))), Outcome::Done));
+        assert!(news(&mut told, &pass).contains(&("MemberRemoved", "member fe was removed".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn what_was_not_done_is_not_told() {
+        let mut pass = look_at(formed(), &declared()).await;
+        pass.steps = vec![report(1, adds(), Outcome::NotApplied("refused".to_owned()))];
+        assert!(news(&mut Told::default(), &pass).iter().all(|(reason, _)| *reason != "MemberAdded"));
+    }
+
+    #[tokio::test]
+    async fn a_step_that_keeps_failing_is_told_when_it_has_failed_three_times() {
+        let mut pass = look_at(unborn(), &declared()).await;
+        let mut told = Told::default();
+        let fails = |tries| {
+            Some(Setback { text: "x".to_owned(), step: adds(), why: "quota".to_owned(), tries, since: Mono::default() })
+        };
+        let said = |news: Vec<(&'static str, String)>| news.contains(&("StepFails", "cannot x: quota".to_owned()));
+        for (tries, told_now) in [(2, false), (3, true), (4, false)] {
+            pass.setback = fails(tries);
+            assert_eq!(said(news(&mut told, &pass)), told_now, "{tries}");
+        }
     }
 }

@@ -36,15 +36,14 @@ pub(crate) async fn serve(
     ready: Readiness,
 ) -> Result<Vec<AbortOnDropHandle<()>>, String> {
     let pages = Router::new().route("/metrics", get(page)).with_state(metrics);
-    let health = Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readiness))
-        .with_state(ready);
+    let health =
+        Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(readiness)).with_state(ready);
     let mut servers = Vec::new();
     for (address, router, flag) in [(metrics_at, pages, "--metrics-addr"), (health_at, health, "--health-addr")] {
         let Address::At(address) = address else { continue };
         let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| format!("{flag} {address} cannot be listened at: {error}; name another one, or none"))?;
+        let listener = listener
+            .map_err(|error| format!("{flag} {address} cannot be listened at: {error}; name another one, or none"))?;
         servers.push(AbortOnDropHandle::new(tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%address, %error, "pages are not served any more");
@@ -59,5 +58,9 @@ async fn page(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
 }
 
 async fn readiness(State(ready): State<Readiness>) -> impl IntoResponse {
-    if ready.get() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "resources are not listed yet\n") }
+    if ready.get() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "resources are not listed yet\n")
+    }
 }

@@ -166,8 +166,21 @@ const HEALTHS: [(MemberHealth, &str); 5] = [
 ];
 
 const WORDS: [&str; 15] = [
-    "add-learner", "promote", "remove", "move-leader", "compact", "defragment", "disarm", "downgrade", "pad-log", "snapshot",
-    "ensure", "permit", "retire", "discard", "record",
+    "add-learner",
+    "promote",
+    "remove",
+    "move-leader",
+    "compact",
+    "defragment",
+    "disarm",
+    "downgrade",
+    "pad-log",
+    "snapshot",
+    "ensure",
+    "permit",
+    "retire",
+    "discard",
+    "record",
 ];
 
 const fn word(step: &Step) -> &'static str {

@@ -53,7 +53,8 @@ async fn operate(arguments: Run) -> Result<(), String> {
     let signals = tokio::spawn(stop_on_signal(stop.clone()));
     let metrics = Arc::new(Metrics::default());
     let ready = Readiness::default();
-    let servers = health::serve(arguments.metrics_addr, arguments.health_addr, Arc::clone(&metrics), ready.clone()).await?;
+    let servers =
+        health::serve(arguments.metrics_addr, arguments.health_addr, Arc::clone(&metrics), ready.clone()).await?;
 
     let around = Surroundings {
         client: client.clone(),
@@ -72,6 +73,8 @@ async fn operate(arguments: Run) -> Result<(), String> {
     let done = if arguments.leader_elect {
         let namespace = arguments.lease_namespace.unwrap_or(own_namespace);
         let candidate = Candidate::new(client, &namespace);
+        // Whoever stands by lacks nothing.
+        shared.ready.set();
         election::lead(candidate, stop.clone(), |term| controller::run(shared.clone(), scope.clone(), term)).await
     } else {
         controller::run(shared, scope, stop.clone()).await

@@ -9,10 +9,7 @@ use etcdop_core::{
 };
 use etcdop_engine::publish::Published;
 use k8s_openapi::jiff::Timestamp;
-use kube::{
-    Api, ResourceExt,
-    api::Patch,
-};
+use kube::{Api, ResourceExt, api::Patch};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -36,6 +33,15 @@ struct Around {
     cluster: Arc<Cluster>,
     voters: usize,
     formed: bool,
+}
+
+/// What no pass knows of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Aside {
+    /// An object of one of our names that is somebody else's.
+    pub(super) in_the_way: Option<String>,
+    /// What is declared and was not tried yet.
+    pub(super) unproven: Option<String>,
 }
 
 pub(super) struct Reporter {
@@ -64,7 +70,9 @@ impl Reporter {
             name: resource.name_any(),
             shared,
             running: Running::default(),
-            transitions: Transitions::resume(before.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()),
+            transitions: Transitions::resume(
+                before.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default(),
+            ),
             told: Told::default(),
             written: before,
             next: None,
@@ -84,18 +92,24 @@ impl Reporter {
     }
 
     /// Takes a pass into account.
-    pub(super) async fn take(&mut self, cluster: &Arc<Cluster>, published: Published, in_the_way: Option<String>) {
+    pub(super) async fn take(&mut self, cluster: &Arc<Cluster>, published: Published, aside: Aside) {
         if published.pass == 0 {
             return;
         }
         let summary = summary(&published);
         let site = self.shared.around.site.clone();
-        let picture =
-            Picture { cluster, published: &published, summary: &summary, in_the_way: in_the_way.as_deref(), site: &site };
+        let picture = Picture {
+            cluster,
+            published: &published,
+            summary: &summary,
+            in_the_way: aside.in_the_way.as_deref(),
+            unproven: aside.unproven.as_deref(),
+            site: &site,
+        };
         self.next = Some(project(&picture, &mut self.running, &mut self.transitions, Timestamp::now()));
         self.shared.events.tell(cluster, self.told.news(&picture));
         self.count(&picture);
-        if cluster.mode == Mode::Managed && in_the_way.is_none() {
+        if cluster.mode == Mode::Managed && aside.in_the_way.is_none() {
             self.keep_around_if_changed(cluster, &published, &summary).await;
         }
     }
@@ -162,7 +176,13 @@ impl Reporter {
     /// The status of a resource that is not looked after.
     pub(super) async fn plain(&mut self, generation: Option<i64>, phase: Phase, message: Option<String>) {
         let before = self.written.clone().unwrap_or_default();
-        self.next = Some(EtcdClusterStatus { observed_generation: generation, phase: Some(phase), message, operation: None, ..before });
+        self.next = Some(EtcdClusterStatus {
+            observed_generation: generation,
+            phase: Some(phase),
+            message,
+            operation: None,
+            ..before
+        });
         self.last_write = None;
         self.write().await;
     }

@@ -68,7 +68,12 @@ pub(super) fn watch(client: &Client, scope: &Scope) -> impl Stream<Item = Touche
 
 fn kind<K>(client: &Client, scope: &Scope, kind: Kind) -> futures::stream::BoxStream<'static, Touched>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + 'static,
 {
     let watches = scope.apis::<PartialObjectMeta<K>>(client).into_iter().map(|api| {
         let config = watcher::Config::default().labels(keys::CLUSTER);
@@ -83,7 +88,9 @@ fn touched<K: Resource<DynamicType = ()>>(
     kind: Kind,
 ) -> Option<Touched> {
     let object = match event {
-        Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object) | watcher::Event::Delete(object)) => object,
+        Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object) | watcher::Event::Delete(object)) => {
+            object
+        }
         Ok(watcher::Event::Init | watcher::Event::InitDone) => return None,
         Err(error) => {
             tracing::debug!(kind = %K::kind(&()), %error, "not watched, tried again");

@@ -37,7 +37,11 @@ struct Upkeep<'a> {
 impl Upkeep<'_> {
     async fn keep<K>(&self, wanted: &K) -> Result<(), String>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + Serialize
+            + DeserializeOwned,
     {
         let api: Api<K> = call::api(&self.around.client, &self.cluster.namespace);
         let name = wanted.name_any();
@@ -51,12 +55,19 @@ impl Upkeep<'_> {
                 return Ok(());
             }
         }
-        call::change(api.patch(&name, &call::apply(), &Patch::Apply(wanted))).await.map(drop).map_err(|error| words(&error))
+        call::change(api.patch(&name, &call::apply(), &Patch::Apply(wanted)))
+            .await
+            .map(drop)
+            .map_err(|error| words(&error))
     }
 
     async fn keep_or_drop<K>(&self, wanted: Option<K>, name: &str) -> Result<(), String>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + Serialize
+            + DeserializeOwned,
     {
         if let Some(wanted) = wanted {
             return self.keep(&wanted).await;

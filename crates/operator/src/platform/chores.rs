@@ -121,7 +121,9 @@ fn claims(view: &View<'_>, ground: &Ground) -> Vec<Chore> {
         }
         let wanted = volume::claim(view.cluster, slot);
         // The rest of a reference is the server's to fill in.
-        let owners = |claim: &PersistentVolumeClaim| claim.owner_references().iter().map(|owner| owner.uid.clone()).collect::<Vec<_>>();
+        let owners = |claim: &PersistentVolumeClaim| {
+            claim.owner_references().iter().map(|owner| owner.uid.clone()).collect::<Vec<_>>()
+        };
         if owners(&wanted) != owners(claim) {
             let owners = serde_json::to_string(&wanted.metadata.owner_references).unwrap_or_default();
             due.push(Chore::Own { slot, uid: uid.clone(), owners });
@@ -132,7 +134,8 @@ fn claims(view: &View<'_>, ground: &Ground) -> Vec<Chore> {
     }
     // While the cluster forms, a founder's disk that is gone is for the planner to see.
     let formed = ground.record.as_ref().is_ok_and(|record| matches!(record.value.birth, Birth::Formed(_)));
-    let lost = ground.slots.iter().filter(|(slot, seen)| seen.declared.is_some() && !view.objects.claims.contains_key(slot));
+    let lost =
+        ground.slots.iter().filter(|(slot, seen)| seen.declared.is_some() && !view.objects.claims.contains_key(slot));
     due.extend(lost.filter(|_| formed).map(|(&slot, _)| Chore::MakeClaim { slot }));
     due
 }
@@ -144,7 +147,8 @@ fn template_chore(view: &View<'_>) -> Option<Chore> {
     let now = objects.template_launch();
     let wanted = template::launch(&layout, has_pod, now.as_ref())?;
     let template = &wanted.template;
-    (now.as_ref() != Some(wanted)).then(|| Chore::Template { version: format!("{} {}", template.version, template.rendering) })
+    (now.as_ref() != Some(wanted))
+        .then(|| Chore::Template { version: format!("{} {}", template.version, template.rendering) })
 }
 
 /// A larger size than the claim asks for.
@@ -235,7 +239,9 @@ impl Inner {
         let outcome = self.carry_out(&chore).await;
         match &outcome {
             Outcome::Done => tracing::debug!(?chore, "chore"),
-            Outcome::NotApplied(why) | Outcome::Unknown(why) => tracing::info!(?chore, why, "chore failed, tried again"),
+            Outcome::NotApplied(why) | Outcome::Unknown(why) => {
+                tracing::info!(?chore, why, "chore failed, tried again")
+            }
         }
         self.chores.done(&chore);
     }
@@ -251,10 +257,12 @@ impl Inner {
                 }
                 None => Outcome::Done,
             },
-            Chore::Give { slot, uid, annotations } => match (pod(slot, uid), serde_json::from_str::<Value>(annotations)) {
-                (Some(pod), Ok(annotations)) => self.annotate(pod, annotations).await,
-                _ => Outcome::Done,
-            },
+            Chore::Give { slot, uid, annotations } => {
+                match (pod(slot, uid), serde_json::from_str::<Value>(annotations)) {
+                    (Some(pod), Ok(annotations)) => self.annotate(pod, annotations).await,
+                    _ => Outcome::Done,
+                }
+            }
             Chore::NoteDisk { slot, uid, text } => {
                 self.patch_claim(*slot, uid, json!({ "metadata": { "annotations": { keys::DISK: text } } })).await
             }
@@ -289,7 +297,9 @@ impl Inner {
     /// The member has left the list, so a ghost of it on a node that nobody can ask is fenced by raft.
     async fn give_up(&self, slot: Slot, uid: &str) -> Outcome {
         let (cluster, objects) = (self.cluster(), self.objects());
-        if let Some(claim) = objects.claims.get(&slot) {
+        // Its successor in the slot needs another disk. A slot that is left leaves its disk to whoever decides about that.
+        let succeeded = objects.record(&cluster).is_ok_and(|record| record.value.slots.contains_key(&slot));
+        if let Some(claim) = objects.claims.get(&slot).filter(|_| succeeded) {
             match self.delete_claim(&cluster, claim).await {
                 Outcome::Done => {}
                 stop => return stop,

@@ -53,7 +53,8 @@ impl Inner {
         let name = names::peer_service(&cluster.name);
         let found = change(services.get_opt(&name)).await.map_err(|error| answer::outcome::<()>(&name, Err(error)))?;
         match found {
-            Some(found) => refusal("Service", &found.metadata, cluster, Kept::No).map_or(Ok(()), |why| Err(Outcome::NotApplied(why))),
+            Some(found) => refusal("Service", &found.metadata, cluster, Kept::No)
+                .map_or(Ok(()), |why| Err(Outcome::NotApplied(why))),
             None => {
                 let wanted = service::peer(cluster);
                 let made = change(services.patch(&name, &apply(), &Patch::Apply(&wanted))).await;
@@ -64,7 +65,8 @@ impl Inner {
 
     /// A claim for each slot, bound where that is to be had at once.
     async fn claims(&self, cluster: &Cluster, objects: &Objects, layout: &Layout) -> Result<(), Outcome> {
-        let missing: Vec<Slot> = layout.slots.keys().copied().filter(|slot| !objects.claims.contains_key(slot)).collect();
+        let missing: Vec<Slot> =
+            layout.slots.keys().copied().filter(|slot| !objects.claims.contains_key(slot)).collect();
         // A disk that was kept after its member had left: its slot is used again, by another member.
         let retired = layout.slots.keys().filter_map(|slot| objects.claims.get(slot));
         let retired: Vec<_> = retired.filter(|claim| claim.annotations().contains_key(keys::RETIRED)).collect();
@@ -102,7 +104,9 @@ impl Inner {
         while begin.elapsed() < BOUND {
             let phases = slots.iter().map(|&slot| async move {
                 let claim = claims.get_opt(&names::claim(&cluster.name, slot)).await?;
-                Ok::<_, Error>(claim.is_some_and(|claim| claim.status.is_some_and(|s| s.phase.as_deref() == Some("Bound"))))
+                Ok::<_, Error>(
+                    claim.is_some_and(|claim| claim.status.is_some_and(|s| s.phase.as_deref() == Some("Bound"))),
+                )
             });
             match try_join_all(phases).await {
                 Ok(bound) if bound.iter().all(|bound| *bound) => return,

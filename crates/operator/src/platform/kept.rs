@@ -31,7 +31,8 @@ pub(crate) fn render(
     permits: &Permits,
     pod: impl Fn(Slot) -> String,
 ) -> Result<BTreeMap<String, String>, serde_json::Error> {
-    let own = [(RECORD.to_owned(), serde_json::to_string(record)?), (PERMITS.to_owned(), serde_json::to_string(permits)?)];
+    let own =
+        [(RECORD.to_owned(), serde_json::to_string(record)?), (PERMITS.to_owned(), serde_json::to_string(permits)?)];
     let seats = record.slots.iter().filter_map(|(&slot, seat)| Some((pod(slot), gate::seat(record, seat)?.render())));
     Ok(own.into_iter().chain(seats).collect())
 }

@@ -44,11 +44,7 @@ pub(crate) fn ground(view: &View<'_>) -> Ground {
     let slots: BTreeSet<Slot> =
         layout.keys().chain(objects.pods.keys()).chain(objects.claims.keys()).copied().collect();
     let slots = slots.into_iter().filter_map(|slot| Some((slot, look_at(view, slot, layout.get(&slot), &permits)?)));
-    Ground {
-        record: objects.record(view.cluster).map_err(Blocker),
-        slots: slots.collect(),
-        safeguards: Vec::new(),
-    }
+    Ground { record: objects.record(view.cluster).map_err(Blocker), slots: slots.collect(), safeguards: Vec::new() }
 }
 
 fn look_at(view: &View<'_>, slot: Slot, declared: Option<&LaunchSpec>, permits: &Permits) -> Option<GroundSlot> {

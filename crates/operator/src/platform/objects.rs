@@ -153,7 +153,8 @@ impl Reader {
         let all = all.labels(&names::selector(&self.name));
         let (pods, claims) = tokio::try_join!(self.pods.list_metadata(&all), self.claims.list_metadata(&all))?;
         let pods = pods.items.iter().filter_map(|pod| slot_of(&pod.name_any(), &names::pod(&self.name, Slot(0))));
-        let claims = claims.items.iter().filter_map(|claim| slot_of(&claim.name_any(), &names::claim(&self.name, Slot(0))));
+        let claims =
+            claims.items.iter().filter_map(|claim| slot_of(&claim.name_any(), &names::claim(&self.name, Slot(0))));
         let mut memory = self.memory();
         memory.listed = pods.chain(claims).collect();
         memory.listed_at = Some(Instant::now());
@@ -163,7 +164,10 @@ impl Reader {
     /// UIDs of the Pods that stand at the gate and whose name has their address by now: whoever asks for a name before that is
     /// told for seconds that there is none (kubernetes-timings.md).
     pub(crate) async fn resolvable(&self, objects: &Objects, reports: &BTreeMap<Slot, Heard>) -> BTreeSet<String> {
-        let at_gate = objects.pods.iter().filter(|(slot, _)| matches!(reports.get(slot), Some(Heard::Report(report)) if waits(report)));
+        let at_gate = objects
+            .pods
+            .iter()
+            .filter(|(slot, _)| matches!(reports.get(slot), Some(Heard::Report(report)) if waits(report)));
         let at_gate: BTreeMap<String, &Pod> = at_gate.filter_map(|(_, pod)| Some((pod.uid()?, pod))).collect();
         self.memory().named.retain(|uid| objects.pods.values().any(|pod| pod.uid().as_ref() == Some(uid)));
         let unknown = at_gate.keys().any(|uid| !self.memory().named.contains(uid));

@@ -39,7 +39,12 @@ impl Inner {
         }
     }
 
-    async fn write(&self, base: &RecordRevision, record: &Record, permits: &Permits) -> Result<RecordRevision, CommitError> {
+    async fn write(
+        &self,
+        base: &RecordRevision,
+        record: &Record,
+        permits: &Permits,
+    ) -> Result<RecordRevision, CommitError> {
         let cluster = self.cluster();
         let maps: Api<ConfigMap> = api(&self.around.client, &cluster.namespace);
         let data = kept::render(record, permits, |slot| names::pod(&cluster.name, slot));
@@ -129,7 +134,10 @@ fn occupant(text: Option<&str>) -> Option<etcdop_guard::Seat> {
 }
 
 /// Permits that were noted and whose Pod does not carry them yet.
-pub(super) fn undelivered<'a>(objects: &'a Objects, record: &'a Record) -> impl Iterator<Item = (&'a Pod, serde_json::Value)> {
+pub(super) fn undelivered<'a>(
+    objects: &'a Objects,
+    record: &'a Record,
+) -> impl Iterator<Item = (&'a Pod, serde_json::Value)> {
     let permits: BTreeMap<Slot, Handed> = objects.permits();
     objects.pods.iter().filter_map(move |(&slot, pod)| {
         let handed = permits.get(&slot)?;

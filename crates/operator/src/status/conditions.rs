@@ -92,14 +92,20 @@ fn progressing(picture: &Picture<'_>) -> Finding {
     if picture.in_the_way.is_some() {
         return finding("Progressing", false, "ObjectInTheWay", picture.message().unwrap_or_default());
     }
+    if let Some(unproven) = picture.unproven {
+        return finding("Progressing", true, "Preflight", unproven.to_owned());
+    }
     if picture.summary.converged {
         return finding("Progressing", false, "AsDeclared", at_rest());
     }
     if let Some(setback) = picture.setback() {
         return finding("Progressing", true, "StepFails", setback);
     }
-    let said = |wanted: fn(&Reason) -> bool| picture.published.plan.reasons.iter().find(|reason| wanted(reason)).map(ToString::to_string);
-    let refused = said(|reason| matches!(reason, Reason::VersionPath(_) | Reason::BadOption(_) | Reason::StillRejected { .. }));
+    let said = |wanted: fn(&Reason) -> bool| {
+        picture.published.plan.reasons.iter().find(|reason| wanted(reason)).map(ToString::to_string)
+    };
+    let refused =
+        said(|reason| matches!(reason, Reason::VersionPath(_) | Reason::BadOption(_) | Reason::StillRejected { .. }));
     if let Some(refused) = refused {
         return finding("Progressing", false, "Refused", refused);
     }
@@ -163,6 +169,9 @@ fn quorum_lost(picture: &Picture<'_>) -> Finding {
 }
 
 fn up_to_date(picture: &Picture<'_>) -> Finding {
+    if let Some(unproven) = picture.unproven {
+        return finding("MembersUpToDate", false, "Preflight", unproven.to_owned());
+    }
     let wanted = &picture.published.desired.template;
     let behind = picture.published.observation.ground.values().filter(|view| {
         let instance = view.instance.known().and_then(Option::as_ref);

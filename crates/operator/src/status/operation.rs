@@ -22,7 +22,8 @@ impl Running {
     /// The operation of this picture and when it began; `None` at rest.
     pub(super) fn follow(&mut self, picture: &Picture<'_>, now: Timestamp) -> Option<(String, Timestamp)> {
         let phase = picture.phase();
-        let under_way = matches!(phase, Phase::Creating | Phase::Scaling | Phase::Updating | Phase::Recovering | Phase::QuorumLost);
+        let under_way =
+            matches!(phase, Phase::Creating | Phase::Scaling | Phase::Updating | Phase::Recovering | Phase::QuorumLost);
         let falls_asleep = phase == Phase::Hibernated && !picture.summary.converged;
         if !under_way && !falls_asleep {
             self.now = None;
@@ -48,7 +49,11 @@ fn name(phase: Phase, cluster: &Cluster, members: usize) -> String {
         Phase::QuorumLost => "wait for a quorum".to_owned(),
         Phase::Hibernated => "hibernate".to_owned(),
         Phase::Scaling | Phase::Pending | Phase::Running | Phase::Deleting | Phase::Paused => {
-            if members == usize::from(size.get()) { format!("settle {size}") } else { format!("scale {members} to {size}") }
+            if members == usize::from(size.get()) {
+                format!("settle {size}")
+            } else {
+                format!("scale {members} to {size}")
+            }
         }
     }
 }
