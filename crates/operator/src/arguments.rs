@@ -50,7 +50,7 @@ pub(crate) struct Run {
     #[arg(long, env = "ETCD_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
     /// What is logged: a level, or a filter such as info,etcdop_engine=debug
-    #[arg(long, env = "ETCD_OPERATOR_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, env = "ETCD_OPERATOR_LOG", default_value = "info,kube_client=off", value_name = "FILTER")]
     pub(crate) log: String,
     /// How Pods are reached; directly inside a cluster, forwarded outside when left out
     #[arg(long, env = "ETCD_OPERATOR_REACH", value_enum)]

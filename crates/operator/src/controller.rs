@@ -20,6 +20,7 @@ use self::{keeper::Keeper, triggers::Bell};
 use crate::{events::Events, health::Readiness, metrics::Metrics, platform::Surroundings};
 
 mod keeper;
+mod proof;
 mod report;
 mod triggers;
 mod upkeep;
@@ -33,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) around: Surroundings,
     pub(crate) events: Events,
     pub(crate) metrics: Arc<Metrics>,
-    ready: Readiness,
+    pub(crate) ready: Readiness,
 }
 
 impl Shared {

@@ -21,8 +21,10 @@ const LEASE: &str = "etcd-operator";
 const DURATION: Duration = Duration::from_secs(10);
 /// For how long the holder acts without a renewal: what it has begun by then ends before the lease does.
 const TERM: Duration = Duration::from_secs(7);
-/// Between two renewals, and between two looks of those who wait.
-const RETRY: Duration = Duration::from_secs(2);
+/// Between two renewals.
+const RENEWAL: Duration = Duration::from_secs(2);
+/// Between two looks of those who wait.
+const RETRY: Duration = Duration::from_secs(1);
 /// For one answer of the API server.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -152,7 +154,7 @@ where
 async fn hold(candidate: &Candidate, mut until: Instant, sighting: &mut Option<Sighting>) {
     loop {
         tokio::select! {
-            () = sleep(RETRY) => {}
+            () = sleep(RENEWAL) => {}
             () = sleep_until(until) => return,
         }
         let claimed = tokio::select! {

@@ -247,7 +247,7 @@ fn event(cluster: &Cluster, happening: &Happening) -> Event {
     }
     Event {
         metadata: ObjectMeta {
-            generate_name: Some(format!("{}.", cluster.name)),
+            generate_name: Some(format!("{}-", cluster.name)),
             namespace: Some(cluster.namespace.clone()),
             ..ObjectMeta::default()
         },
@@ -267,5 +267,66 @@ fn event(cluster: &Cluster, happening: &Happening) -> Event {
             ..ObjectReference::default()
         }),
         ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etcdop_core::id::Mono;
+    use etcdop_engine::publish::{Published, Setback};
+
+    use super::*;
+    use crate::status::{
+        fixture::{declared, formed, look_at, site, unborn},
+        summary,
+    };
+
+    fn report(seq: u64, step: Step, outcome: Outcome) -> Arc<StepReport> {
+        let took = Duration::from_millis(1);
+        Arc::new(StepReport { seq, text: step.to_string(), step, outcome, took, at: Mono::default() })
+    }
+
+    fn news(told: &mut Told, published: &Published) -> Vec<(&'static str, String)> {
+        let (cluster, site, summary) = (declared(), site(), summary(published));
+        let picture =
+            Picture { cluster: &cluster, published, summary: &summary, in_the_way: None, unproven: None, site: &site };
+        told.news(&picture).into_iter().map(|happening| (happening.reason, happening.note)).collect()
+    }
+
+    fn adds() -> Step {
+        Step::Etcd(EtcdStep::AddLearner(Slot(2), "http://demo-2:2380".parse().unwrap()))
+    }
+
+    #[tokio::test]
+    async fn what_was_done_is_told_once_with_the_members_name() {
+        let mut pass = look_at(formed(), &declared()).await;
+        pass.steps = vec![report(1, adds(), Outcome::Done)];
+        let mut told = Told::default();
+        let added = ("MemberAdded", "demo-2 was added as a learner".to_owned());
+        assert!(news(&mut told, &pass).contains(&added));
+        assert!(!news(&mut told, &pass).contains(&added));
+        pass.steps.push(report(2, Step::Etcd(EtcdStep::Remove(MemberId(0xfe))), Outcome::Done));
+        assert!(news(&mut told, &pass).contains(&("MemberRemoved", "member fe was removed".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn what_was_not_done_is_not_told() {
+        let mut pass = look_at(formed(), &declared()).await;
+        pass.steps = vec![report(1, adds(), Outcome::NotApplied("refused".to_owned()))];
+        assert!(news(&mut Told::default(), &pass).iter().all(|(reason, _)| *reason != "MemberAdded"));
+    }
+
+    #[tokio::test]
+    async fn a_step_that_keeps_failing_is_told_when_it_has_failed_three_times() {
+        let mut pass = look_at(unborn(), &declared()).await;
+        let mut told = Told::default();
+        let fails = |tries| {
+            Some(Setback { text: "x".to_owned(), step: adds(), why: "quota".to_owned(), tries, since: Mono::default() })
+        };
+        let said = |news: Vec<(&'static str, String)>| news.contains(&("StepFails", "cannot x: quota".to_owned()));
+        for (tries, told_now) in [(2, false), (3, true), (4, false)] {
+            pass.setback = fails(tries);
+            assert_eq!(said(news(&mut told, &pass)), told_now, "{tries}");
+        }
     }
 }

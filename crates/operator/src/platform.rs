@@ -12,6 +12,7 @@ use etcdop_api::{Cluster, Mode};
 use etcdop_core::{
     id::{RecordRevision, Slot},
     observation::{Blocker, SlotPolicy},
+    plan::Wake,
     record::Record,
     step::GroundStep,
     version::Minor,
@@ -23,7 +24,7 @@ use etcdop_engine::{
 use kube::Client;
 use tokio::{
     sync::{Notify, Semaphore, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use self::{
@@ -31,6 +32,7 @@ use self::{
     objects::{Objects, Reader},
     reach::Reach,
     reports::Reports,
+    rest::Rest,
     safeguards::Safeguards,
 };
 use crate::resource::Site;
@@ -42,17 +44,18 @@ mod disk;
 mod ensure;
 mod kept;
 mod look;
-mod objects;
+pub(crate) mod objects;
 pub(crate) mod owner;
 mod permits;
-mod phase;
+pub(crate) mod phase;
 pub(crate) mod reach;
 mod reports;
+mod rest;
 mod retire;
 mod safeguards;
 mod template;
 
-pub(crate) use self::answer::words;
+pub(crate) use self::{answer::words, look::launch};
 
 /// Between two looks while something is in flight: a look is two rounds of reads, some milliseconds each.
 const PACE: Duration = Duration::from_millis(30);
@@ -86,6 +89,7 @@ struct Inner {
     chores: Chores,
     safeguards: Safeguards,
     changed: Notify,
+    rest: Rest,
     /// The object of one of our names that is somebody else's.
     in_the_way: watch::Sender<Option<String>>,
     /// The newest look, for steps that were planned on it and whose fence has just been checked against it.
@@ -106,6 +110,7 @@ impl KubernetesPlatform {
             chores: Chores::default(),
             safeguards,
             changed: Notify::new(),
+            rest: Rest::default(),
             in_the_way: watch::Sender::default(),
             seen: Mutex::default(),
             around,
@@ -115,7 +120,18 @@ impl KubernetesPlatform {
 
     /// Something in the cluster of objects may have changed: a reason to look again.
     pub(crate) fn trigger(&self) {
+        self.inner.rest.stir();
         self.inner.changed.notify_one();
+    }
+
+    /// When the planner wants to look again.
+    pub(crate) fn follow(&self, next: Wake) {
+        self.inner.rest.follow(next);
+    }
+
+    /// The newest look.
+    pub(crate) fn objects(&self) -> Arc<Objects> {
+        self.inner.objects()
     }
 
     /// What keeps everything from being done: an object of one of our names that is somebody else's.
@@ -180,20 +196,29 @@ impl Platform for KubernetesPlatform {
     }
 
     async fn observe(&self) -> Ground {
+        let began = Instant::now();
+        if let Some(ground) = self.inner.rest.last(began) {
+            return ground;
+        }
         let blocked =
             |why: String| Ground { record: Err(Blocker(why)), slots: BTreeMap::new(), safeguards: Vec::new() };
         match timeout(LOOK, self.inner.look()).await {
-            Ok(Ok(ground)) => ground,
+            Ok(Ok(ground)) => {
+                self.inner.rest.remember(&ground, began, Instant::now());
+                ground
+            }
             Ok(Err(why)) => blocked(why),
             Err(_) => blocked(format!("the API server did not answer within {LOOK:?}")),
         }
     }
 
     async fn commit(&self, base: &RecordRevision, next: &Record) -> Result<RecordRevision, CommitError> {
+        self.inner.rest.stir();
         self.inner.commit(base, next).await
     }
 
     async fn apply(&self, step: &GroundStep) -> Outcome {
+        self.inner.rest.stir();
         match step {
             GroundStep::Ensure(layout) => self.inner.ensure(layout).await,
             GroundStep::Permit(permits) => self.inner.permit(permits).await,

@@ -73,6 +73,8 @@ async fn operate(arguments: Run) -> Result<(), String> {
     let done = if arguments.leader_elect {
         let namespace = arguments.lease_namespace.unwrap_or(own_namespace);
         let candidate = Candidate::new(client, &namespace);
+        // Whoever stands by lacks nothing.
+        shared.ready.set();
         election::lead(candidate, stop.clone(), |term| controller::run(shared.clone(), scope.clone(), term)).await
     } else {
         controller::run(shared, scope, stop.clone()).await

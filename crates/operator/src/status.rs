@@ -3,6 +3,7 @@
 use etcdop_api::{Cluster, EtcdClusterStatus, MemberRole, MemberState, Mode, Operation, Phase};
 use etcdop_core::{
     observation::Role,
+    step::Step,
     summary::{ClusterPhase, MemberHealth, MemberRow, Summary, summarize},
 };
 use etcdop_engine::publish::Published;
@@ -25,6 +26,8 @@ pub(crate) struct Picture<'a> {
     pub(crate) summary: &'a Summary,
     /// An object of one of our names that is somebody else's.
     pub(crate) in_the_way: Option<&'a str>,
+    /// What is declared and was not tried yet, and why not.
+    pub(crate) unproven: Option<&'a str>,
     pub(crate) site: &'a Site,
 }
 
@@ -45,6 +48,7 @@ impl Picture<'_> {
         match self.summary.phase {
             ClusterPhase::Pending => Phase::Pending,
             ClusterPhase::Creating => Phase::Creating,
+            ClusterPhase::Running if self.unproven.is_some() => Phase::Updating,
             ClusterPhase::Running => Phase::Running,
             ClusterPhase::Scaling => Phase::Scaling,
             ClusterPhase::Updating => Phase::Updating,
@@ -60,11 +64,22 @@ impl Picture<'_> {
         Some(format!("cannot {}: {}", setback.text, setback.why))
     }
 
+    /// What is being done, in words. That the record is committed is nobody's business.
+    fn step(&self) -> Option<String> {
+        let (step, _) = self.published.plan.act.as_ref()?;
+        if matches!(step, Step::Record(_)) { None } else { Some(step.to_string()) }
+    }
+
     /// The most important thing to know; nothing when all is as declared.
     pub(crate) fn message(&self) -> Option<String> {
         let said = |text: &str| Some(text.to_owned());
         let waits = || self.summary.reasons.first().cloned();
-        self.in_the_way.and_then(said).or_else(|| self.setback()).or_else(waits).or_else(|| self.summary.step.clone())
+        self.in_the_way
+            .and_then(said)
+            .or_else(|| self.setback())
+            .or_else(waits)
+            .or_else(|| self.unproven.and_then(said))
+            .or_else(|| self.step())
     }
 }
 
@@ -145,5 +160,7 @@ pub(crate) fn differs_in_substance(old: &EtcdClusterStatus, new: &EtcdClusterSta
     substance(old) != substance(new)
 }
 
+#[cfg(test)]
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

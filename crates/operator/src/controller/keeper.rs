@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use etcdop_api::{Cluster, EtcdCluster, Mode, Phase};
-use etcdop_core::desired::Desired;
+use etcdop_core::{desired::Desired, launch::LaunchSpec};
 use etcdop_engine::{
     driver::{Driver, look},
+    platform::Platform,
     publish::Published,
     tuning::Tuning,
 };
@@ -15,11 +16,19 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Shared, report::Reporter, triggers::Bell};
+use super::{
+    Shared,
+    proof::{Trial, Verdict, in_use_instead},
+    report::{Aside, Reporter},
+    triggers::Bell,
+};
 use crate::{platform::KubernetesPlatform, resource::pod};
 
 /// Between two looks at a paused cluster that nothing wakes.
 const PAUSED_LOOK: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Between two looks at a cluster at rest.
+const HEALTH: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Looks after one resource until it is stopped.
 pub(super) struct Keeper {
@@ -48,11 +57,37 @@ fn wish(resource: &EtcdCluster) -> Wish {
     }
 }
 
+/// Members of one data centre, many clusters of which are at rest: asked for their health less often than one alone would be.
+fn tuning() -> Tuning {
+    Tuning { health: HEALTH, ..Tuning::default() }
+}
+
 /// What the planner is told.
 fn desired(cluster: &Cluster) -> Desired {
     let mut desired = cluster.desired.clone();
     desired.template.rendering = pod::digest(cluster);
     desired
+}
+
+/// What the trial of a new template has shown, whenever that changes.
+async fn verdict(trial: &mut Option<Trial>) -> Verdict {
+    let Some(trial) = trial else { return std::future::pending().await };
+    match trial.verdict.changed().await {
+        Ok(()) => trial.verdict.borrow_and_update().clone(),
+        // It has said its last word, and that was heard.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// What is said of a template that was not proven yet.
+fn unproven(trial: &Trial) -> String {
+    let version = trial.launch.version();
+    match &*trial.verdict.borrow() {
+        Verdict::Proven => format!("etcd {version} as declared was tried and works"),
+        Verdict::Waits(why) => {
+            format!("etcd {version} as declared is tried in a Pod of its own before any member gets it: {why}")
+        }
+    }
 }
 
 impl Keeper {
@@ -91,8 +126,11 @@ impl Keeper {
     async fn manage(&mut self, cluster: Arc<Cluster>, reporter: &mut Reporter) {
         let (clusters, current) = watch::channel(Arc::clone(&cluster));
         let platform = KubernetesPlatform::new(self.shared.around.clone(), current);
-        let (desire, desires) = watch::channel(desired(&cluster));
-        let (driver, mut published) = Driver::new(Arc::new(platform.clone()), desires, Tuning::default());
+        // What members run by now decides whether what is declared was tried yet.
+        platform.observe().await;
+        let mut trial = None;
+        let (desire, desires) = watch::channel(self.proven(&platform, &cluster, &mut trial));
+        let (driver, mut published) = Driver::new(Arc::new(platform.clone()), desires, tuning());
         let stop = self.stop.child_token();
         let drive = driver.run(stop.clone());
         let span = tracing::Span::current();
@@ -109,14 +147,27 @@ impl Keeper {
             tokio::select! {
                 changed = published.changed() => {
                     if changed.is_err() {
-                        tracing::error!("the loop has ended, it is started again");
+                        if !stop.is_cancelled() {
+                            tracing::error!("the loop has ended, it is started again");
+                        }
                         break;
                     }
                     let pass = published.borrow_and_update().clone();
                     let cluster = Arc::clone(&clusters.borrow());
-                    reporter.take(&cluster, pass, platform.in_the_way()).await;
+                    // A pass from before the newest edit says nothing about it; the next one is under way.
+                    platform.follow(pass.plan.next);
+                    if pass.desired == *desire.borrow() {
+                        let unproven = trial.as_ref().map(unproven);
+                        reporter.take(&cluster, pass, Aside { in_the_way: platform.in_the_way(), unproven }).await;
+                    }
                 }
                 () = write => reporter.write().await,
+                verdict = verdict(&mut trial) => if verdict == Verdict::Proven {
+                    trial = None;
+                    desire.send_replace(desired(&clusters.borrow()));
+                } else {
+                    platform.trigger();
+                },
                 () = self.bell.members.notified() => platform.trigger(),
                 () = self.bell.around.notified() => {
                     let cluster = Arc::clone(&clusters.borrow());
@@ -129,8 +180,8 @@ impl Keeper {
                     let resource = Arc::clone(&self.resource.borrow_and_update());
                     match wish(&resource) {
                         Wish::Keep(cluster) => {
-                            desire.send_replace(desired(&cluster));
-                            clusters.send_replace(cluster);
+                            clusters.send_replace(Arc::clone(&cluster));
+                            desire.send_replace(self.proven(&platform, &cluster, &mut trial));
                         }
                         // What was asked for last goes on: an edit that cannot be understood stops nothing.
                         Wish::Invalid(why) => tracing::warn!(why, "an edit cannot be understood and is not followed"),
@@ -147,6 +198,20 @@ impl Keeper {
         let _ = drive.await;
     }
 
+    /// What the planner is told: what is declared, on what members run by now until what is declared has been tried.
+    fn proven(&self, platform: &KubernetesPlatform, cluster: &Arc<Cluster>, trial: &mut Option<Trial>) -> Desired {
+        let wanted = desired(cluster);
+        let Some(in_use) = in_use_instead(&platform.objects(), &wanted.template) else {
+            *trial = None;
+            return wanted;
+        };
+        let launch = LaunchSpec { template: wanted.template.clone(), max_learners: in_use.max_learners };
+        if trial.as_ref().is_none_or(|trial| trial.launch != launch) {
+            *trial = Some(Trial::start(self.shared.around.clone(), Arc::clone(cluster), launch));
+        }
+        Desired { template: in_use.template, ..wanted }
+    }
+
     /// Until the resource asks for something else than to be left alone.
     async fn watch(&mut self, cluster: Arc<Cluster>, reporter: &mut Reporter) {
         let (_clusters, current) = watch::channel(Arc::clone(&cluster));
@@ -154,7 +219,7 @@ impl Keeper {
         reporter.begin();
         loop {
             let pass: Published = look(&platform, desired(&cluster), Tuning::default()).await;
-            reporter.take(&cluster, pass, platform.in_the_way()).await;
+            reporter.take(&cluster, pass, Aside { in_the_way: platform.in_the_way(), unproven: None }).await;
             reporter.write().await;
             tokio::select! {
                 () = sleep(PAUSED_LOOK) => {}

@@ -35,6 +35,15 @@ struct Around {
     formed: bool,
 }
 
+/// What no pass knows of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Aside {
+    /// An object of one of our names that is somebody else's.
+    pub(super) in_the_way: Option<String>,
+    /// What is declared and was not tried yet.
+    pub(super) unproven: Option<String>,
+}
+
 pub(super) struct Reporter {
     shared: Shared,
     resources: Api<EtcdCluster>,
@@ -83,7 +92,7 @@ impl Reporter {
     }
 
     /// Takes a pass into account.
-    pub(super) async fn take(&mut self, cluster: &Arc<Cluster>, published: Published, in_the_way: Option<String>) {
+    pub(super) async fn take(&mut self, cluster: &Arc<Cluster>, published: Published, aside: Aside) {
         if published.pass == 0 {
             return;
         }
@@ -93,13 +102,14 @@ impl Reporter {
             cluster,
             published: &published,
             summary: &summary,
-            in_the_way: in_the_way.as_deref(),
+            in_the_way: aside.in_the_way.as_deref(),
+            unproven: aside.unproven.as_deref(),
             site: &site,
         };
         self.next = Some(project(&picture, &mut self.running, &mut self.transitions, Timestamp::now()));
         self.shared.events.tell(cluster, self.told.news(&picture));
         self.count(&picture);
-        if cluster.mode == Mode::Managed && in_the_way.is_none() {
+        if cluster.mode == Mode::Managed && aside.in_the_way.is_none() {
             self.keep_around_if_changed(cluster, &published, &summary).await;
         }
     }

@@ -297,7 +297,9 @@ impl Inner {
     /// The member has left the list, so a ghost of it on a node that nobody can ask is fenced by raft.
     async fn give_up(&self, slot: Slot, uid: &str) -> Outcome {
         let (cluster, objects) = (self.cluster(), self.objects());
-        if let Some(claim) = objects.claims.get(&slot) {
+        // Its successor in the slot needs another disk. A slot that is left leaves its disk to whoever decides about that.
+        let succeeded = objects.record(&cluster).is_ok_and(|record| record.value.slots.contains_key(&slot));
+        if let Some(claim) = objects.claims.get(&slot).filter(|_| succeeded) {
             match self.delete_claim(&cluster, claim).await {
                 Outcome::Done => {}
                 stop => return stop,

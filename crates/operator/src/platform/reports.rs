@@ -27,7 +27,7 @@ const ANSWER: Duration = Duration::from_millis(250);
 /// For how long the last answer of the same container stands in for one that did not come.
 const REMEMBERED: Duration = Duration::from_secs(2);
 /// More than any report.
-const LONGEST: u64 = 16 * 1024;
+const LONGEST: usize = 16 * 1024;
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,14 +93,21 @@ async fn ask(address: SocketAddr) -> Result<Report, String> {
     let asked = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(b"GET / HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.take(LONGEST).read_to_string(&mut answer).await?;
+        let mut answer = Vec::new();
+        // By its length: a forwarded connection does not tell that its other end was closed.
+        while body(&answer).is_none() && answer.len() < LONGEST && stream.read_buf(&mut answer).await? > 0 {}
         Ok::<_, std::io::Error>(answer)
     };
     let answer = match timeout(ANSWER, asked).await {
         Ok(answer) => answer.map_err(|error| error.to_string())?,
         Err(_) => return Err(format!("no answer within {ANSWER:?}")),
     };
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
-    Report::parse(body.ok_or("an answer without an end of its head")?).map_err(|error| error.to_string())
+    Report::parse(body(&answer).ok_or("the answer is cut short")?).map_err(|error| error.to_string())
+}
+
+/// The body of an HTTP answer, once all of it is there.
+fn body(answer: &[u8]) -> Option<&str> {
+    let (head, body) = std::str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?;
+    body.get(..length.parse().ok()?)
 }

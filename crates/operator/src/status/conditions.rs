@@ -92,6 +92,9 @@ fn progressing(picture: &Picture<'_>) -> Finding {
     if picture.in_the_way.is_some() {
         return finding("Progressing", false, "ObjectInTheWay", picture.message().unwrap_or_default());
     }
+    if let Some(unproven) = picture.unproven {
+        return finding("Progressing", true, "Preflight", unproven.to_owned());
+    }
     if picture.summary.converged {
         return finding("Progressing", false, "AsDeclared", at_rest());
     }
@@ -166,6 +169,9 @@ fn quorum_lost(picture: &Picture<'_>) -> Finding {
 }
 
 fn up_to_date(picture: &Picture<'_>) -> Finding {
+    if let Some(unproven) = picture.unproven {
+        return finding("MembersUpToDate", false, "Preflight", unproven.to_owned());
+    }
     let wanted = &picture.published.desired.template;
     let behind = picture.published.observation.ground.values().filter(|view| {
         let instance = view.instance.known().and_then(Option::as_ref);

@@ -1,0 +1,55 @@
+//! Item 5: disks are lost; their members are replaced, and nothing is lost with them.
+
+use kube::api::DeleteParams;
+
+use crate::stage::Stage;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_claim_and_pod_are_a_lost_member_that_is_replaced() {
+    let Some(stage) = Stage::declare("disk", 3).await else { return };
+    stage.converged().await;
+    let witness = stage.witness().await;
+    let before = stage.members().await;
+    let slot = (stage.leader().await + 1) % 3;
+    stage.claims().delete(&stage.claim(slot), &DeleteParams::default()).await.unwrap();
+    let uid = stage.delete_pod(slot).await;
+    stage.is_another_pod(slot, &uid).await;
+    let replaced = || async {
+        let now = stage.members().await;
+        now.get(&stage.pod(slot)).is_some_and(|id| before.get(&stage.pod(slot)) != Some(id))
+    };
+    stage.until("another member", replaced).await;
+    stage.converged().await;
+    let after = stage.members().await;
+    let kept = before.iter().filter(|(name, id)| after.get(*name) == Some(id)).count();
+    assert_eq!(kept, 2, "the others are untouched: {before:?} {after:?}");
+    stage.settle(witness).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_wiped_under_a_running_member_is_noticed() {
+    let Some(stage) = Stage::declare("wiped", 3).await else { return };
+    stage.converged().await;
+    let witness = stage.witness().await;
+    let before = stage.members().await;
+    let slot = (stage.leader().await + 1) % 3;
+    let claim = format!("{}/{}", stage.namespace, stage.claim(slot));
+    let Some(folder) = stage.ground.script("pod", &["volume", &claim]).await else { return stage.end().await };
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let gone = if entry.path().is_dir() {
+            std::fs::remove_dir_all(entry.path())
+        } else {
+            std::fs::remove_file(entry.path())
+        };
+        gone.unwrap();
+    }
+    let replaced = || async {
+        let now = stage.members().await;
+        now.get(&stage.pod(slot)).is_some_and(|id| before.get(&stage.pod(slot)) != Some(id))
+    };
+    stage.until("another member", replaced).await;
+    stage.converged().await;
+    stage.settle(witness).await;
+    stage.end().await;
+}

@@ -1,0 +1,50 @@
+//! Item 12: the scaling report's user guide, with its names.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use etcdop_api::EtcdCluster;
+use kube::Api;
+use tokio::time::sleep;
+
+use crate::stage::{Stage, addresses, etcd};
+
+/// Samples READY ten times a second and holds it against the members themselves.
+async fn sample(stage: &Stage, stop: Arc<AtomicBool>) -> Vec<String> {
+    let resources: Api<EtcdCluster> = stage.resources();
+    let mut lies = Vec::new();
+    while !stop.load(Ordering::Acquire) {
+        let ready = resources.get(&stage.name).await.unwrap().status.unwrap_or_default().ready_members;
+        let mut answering = 0;
+        for (_, endpoint) in addresses(&stage.ground.client, &stage.namespace, &stage.name).await {
+            answering += i32::from(etcd(endpoint).deadline(Duration::from_millis(300)).status().await.is_ok());
+        }
+        if ready > answering {
+            lies.push(format!("READY {ready} while {answering} answer"));
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    lies
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ready_column_never_shows_more_than_what_answers() {
+    let Some(stage) = Stage::declare("guide", 1).await else { return };
+    stage.converged().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (lies, ()) = tokio::join!(sample(&stage, Arc::clone(&stop)), async {
+        for size in [3, 5, 3, 1] {
+            stage.scale(size).await;
+            stage.converged().await;
+        }
+        stop.store(true, Ordering::Release);
+    });
+    assert!(lies.is_empty(), "{lies:?}");
+    assert_eq!(stage.restarts().await, 0);
+    stage.end().await;
+}

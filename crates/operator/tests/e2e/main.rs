@@ -1,0 +1,16 @@
+//! The operator against a real control plane: `$KUBECONFIG`, as `make testground-up` or kind leave it. Each test has a namespace of its
+//! own that enforces the `restricted` Pod Security level, and an operator of its own that sees only this namespace, run from outside of
+//! the cluster. What became of a cluster is asked of etcd itself; witnesses write all the time, and no acknowledged write may be lost.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml allows it in tests; this reaches their helpers")]
+
+mod create;
+mod disk;
+mod ground;
+mod guide;
+mod hibernate;
+mod operator;
+mod pod;
+mod roll;
+mod scale;
+mod stage;
