@@ -268,11 +268,13 @@ impl<'a> Situation<'a> {
         answers || self.peer_port(slot).is_some_and(|port| port.cluster.is_none_or(|c| Some(c) == self.cluster()))
     }
 
-    /// Whether the slot's etcd may serve still: a manager that has just begun, or an answer that came late, says nothing against
-    /// it. Nobody is stopped for one answer that was missed.
+    /// Whether the slot's etcd may serve, or be about to: a manager that has just begun, an answer that came late or a process that
+    /// was just started says nothing against it. Nobody is stopped for one answer that was missed.
     pub(crate) fn was_heard_lately(&self, slot: Slot) -> bool {
+        let began = self.instance(slot).map_or(self.now, |instance| instance.since);
         let status = self.observation.status.get(&slot);
-        status.is_none_or(|status| status.unknown_since().is_none_or(|since| self.now.since(since) < SILENCE))
+        let silent = |since: Mono| self.now.since(since.max(began)) >= SILENCE;
+        !status.and_then(Probe::unknown_since).is_some_and(silent)
     }
 
     /// The permit that was written for the seat that the slot has now; one of an earlier seat says nothing.

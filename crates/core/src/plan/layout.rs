@@ -142,14 +142,17 @@ mod tests {
     #[case::runs_and_serves_nothing("VVv", Phase::Running, "stop instance i2 in slot 2")]
     #[case::is_started_again_by_its_platform_anyway("VVx", exited(), "open restart of 2")]
     fn an_instance_with_an_old_launch_spec_that(#[case] picture: &str, #[case] phase: Phase, #[case] next: &str) {
-        Scenario::formed(picture).with(|s| s.instance_mut(2).launch = launch("3.6.15")).phase(2, phase).expect(next);
+        let old = Scenario::formed(picture).with(|s| s.instance_mut(2).launch = launch("3.6.15"));
+        old.phase(2, phase).standing_for(3).expect(next);
     }
 
     #[test]
     fn an_instance_with_an_old_launch_spec_is_not_stopped_for_an_answer_that_was_missed() {
         let unheard = Scenario::formed("VVv").with(|s| s.instance_mut(2).launch = launch("3.6.15"));
-        unheard.clone().silent_for(2, 2).expect("open restart of 2");
-        unheard.silent_for(2, 3).expect("stop instance i2 in slot 2");
+        unheard.clone().standing_for(60).silent_for(2, 2).expect("open restart of 2");
+        // Nor for having been silent before it was started.
+        unheard.clone().standing_for(2).silent_for(2, 60).expect("open restart of 2");
+        unheard.standing_for(3).silent_for(2, 3).expect("stop instance i2 in slot 2");
     }
 
     #[test]

@@ -258,7 +258,7 @@ mod tests {
     #[case::waits_for_the_list_while_the_member_serves(restart("VVV", 1, 0).no_roster(), "wait: slot 1 restarts with etcd")]
     #[case::waits_for_a_leader_while_the_member_serves(restart("Vxx", 0, 0), "wait: no leader that a quorum agrees on")]
     #[case::restarts_a_member_that_serves_nothing_even_without_the_list(
-        restart("VVv", 2, 0).no_roster(), "stop instance i2 in slot 2"
+        restart("VVv", 2, 0).no_roster().standing_for(3), "stop instance i2 in slot 2"
     )]
     #[case::waits_while_the_old_instance_stops(restart("VVV", 1, 0).phase(1, Phase::Stopping), "wait: slot 1 restarts with etcd 3.7.3")]
     #[case::gives_the_new_instance_time(in_vain(59), "wait: slot 1 restarts with etcd 3.7.3")]
@@ -370,6 +370,6 @@ mod tests {
     fn a_member_that_was_not_heard_in_time_is_not_stopped_for_it() {
         let unheard = Scenario::formed("VVx").version("3.6.17").restarting(1, "3.6.16", 0);
         unheard.clone().silent_for(1, 1).expect("wait: slot 1 restarts with etcd 3.6.16");
-        unheard.silent_for(1, 10).expect("stop instance i1 in slot 1");
+        unheard.silent_for(1, 10).standing_for(10).expect("stop instance i1 in slot 1");
     }
 }
