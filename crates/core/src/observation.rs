@@ -303,6 +303,8 @@ pub struct Safeguard {
     pub before: Minor,
     /// The life of the cluster that it was taken of.
     pub incarnation: Incarnation,
+    /// How long ago it was kept, by the clock of the platform that keeps it.
+    pub age: Duration,
 }
 
 /// A membership call that this manager made and whose outcome it does not know.

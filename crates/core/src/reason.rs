@@ -162,6 +162,10 @@ pub enum Reason {
     NoWayBack { slot: Slot, version: EtcdVersion },
     #[error("no restart while voter {member} does not answer")]
     RollBlocked { member: MemberId },
+    #[error(
+        "no restart while data are on their way to learner {member}: it would have to begin again; set the size back if it never catches up"
+    )]
+    RollWaitsForLearner { member: MemberId },
     #[error("waiting for the storage of all members to come down to {to}")]
     DowngradeRunning { to: String },
     #[error("hibernating: all disks are kept; set a size of 1 or more to wake the cluster")]

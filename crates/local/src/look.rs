@@ -1,10 +1,10 @@
 //! One look at everything of a cluster: files and processes, nothing remembered. The manager and readers in other processes
 //! look alike; they only know the notes of the processes from different sides.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, path::PathBuf, time::Duration};
 
 use etcdop_core::{
-    id::{InstanceId, Slot},
+    id::{Incarnation, InstanceId, Slot},
     launch::LaunchSpec,
     observation::{Blocker, Safeguard},
     permit::Permit,
@@ -91,8 +91,7 @@ pub(crate) fn unfinished_snapshot(dir: &ClusterDir, before: Minor) -> PathBuf {
 }
 
 /// The name of a kept snapshot.
-pub(crate) fn safeguard_name(safeguard: &Safeguard) -> String {
-    let Safeguard { before, incarnation } = safeguard;
+pub(crate) fn safeguard_name(before: Minor, incarnation: &Incarnation) -> String {
     format!("before-{before}-{}-{}.db", incarnation.uid, incarnation.number)
 }
 
@@ -106,28 +105,49 @@ fn safeguards(dir: &ClusterDir) -> Vec<Safeguard> {
         }
         Ok(entries) => entries,
     };
-    entries.flatten().filter_map(|entry| safeguard(entry.file_name().to_str()?)).collect()
+    entries.flatten().filter_map(|entry| safeguard(entry.file_name().to_str()?, age(&entry))).collect()
 }
 
-fn safeguard(name: &str) -> Option<Safeguard> {
+/// How long ago the file was written. One of which that is not known, or from the future of this clock, counts as an old one: a
+/// snapshot more is taken, at worst.
+fn age(file: &fs::DirEntry) -> Duration {
+    let written = file.metadata().and_then(|metadata| metadata.modified()).ok();
+    written.and_then(|written| written.elapsed().ok()).unwrap_or(Duration::MAX)
+}
+
+fn safeguard(name: &str, age: Duration) -> Option<Safeguard> {
     let (before, life) = name.strip_prefix("before-")?.strip_suffix(".db")?.split_once('-')?;
     let (uid, number) = life.rsplit_once('-')?;
     let before: Minor = before.parse().ok()?;
-    Some(Safeguard { before, incarnation: format!("{uid}/{number}").parse().ok()? })
+    Some(Safeguard { before, incarnation: format!("{uid}/{number}").parse().ok()?, age })
 }
 
 #[cfg(test)]
 mod tests {
-    use etcdop_core::id::Incarnation;
+    use std::time::SystemTime;
 
     use super::*;
 
     #[test]
     fn kept_snapshots_are_found_by_their_names_and_unfinished_ones_are_not() {
-        let kept = Safeguard { before: Minor::V3_6, incarnation: Incarnation { uid: "4f1c-2".to_owned(), number: 3 } };
-        assert_eq!(safeguard(&safeguard_name(&kept)), Some(kept));
+        let incarnation = Incarnation { uid: "4f1c-2".to_owned(), number: 3 };
+        let (name, age) = (safeguard_name(Minor::V3_6, &incarnation), Duration::from_secs(7));
+        assert_eq!(safeguard(&name, age), Some(Safeguard { before: Minor::V3_6, incarnation, age }));
         for other in [".before-3.6.db.part", "before-3.6.db", "before-x-a-1.db", "notes.txt"] {
-            assert_eq!(safeguard(other), None, "{other}");
+            assert_eq!(safeguard(other, age), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_snapshot_is_as_old_as_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = fs::File::create(directory.path().join("kept")).unwrap();
+        let written = |at: SystemTime| {
+            file.set_modified(at).unwrap();
+            age(&fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap())
+        };
+        let (now, day) = (SystemTime::now(), Duration::from_hours(24));
+        assert!((day..day * 2).contains(&written(now - day)));
+        assert_eq!(written(now + day), Duration::MAX, "from the future of this clock");
     }
 }

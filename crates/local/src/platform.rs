@@ -10,7 +10,7 @@ use std::{
 
 use etcdop_core::{
     id::{RecordRevision, Slot, VolumeId},
-    observation::{Blocker, Phase, Safeguard, SlotPolicy},
+    observation::{Blocker, Phase, SlotPolicy},
     permit::Permit,
     record::Record,
     step::GroundStep,
@@ -252,7 +252,7 @@ impl Inner {
             Err(error) => return Outcome::NotApplied(error.to_string()),
         };
         let snapshots = self.dir.snapshots();
-        let name = look::safeguard_name(&Safeguard { before, incarnation: record.incarnation });
+        let name = look::safeguard_name(before, &record.incarnation);
         if let Err(error) = File::open(written).and_then(|file| file.sync_all()) {
             return Outcome::NotApplied(format!("snapshot {} is not there: {error}", written.display()));
         }

@@ -104,6 +104,7 @@ pub(crate) fn observation(state: &State, policy: SlotPolicy, clock: Clock) -> Ob
         safeguards: vec![Safeguard {
             before: names::version(Release::V3_6).minor(),
             incarnation: names::incarnation(Era::Now).clone(),
+            age: Duration::ZERO,
         }],
         unsettled: None,
         setbacks: Vec::new(),

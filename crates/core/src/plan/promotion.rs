@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Raft entries a learner may be behind and still count as ready: what a healthy follower is behind on a busy leader.
-const READY_LAG: u64 = 100;
+pub(super) const READY_LAG: u64 = 100;
 
 /// Decides whether a learner may vote now.
 pub(super) fn promote(s: &Situation<'_>) -> Verdict {

@@ -172,7 +172,7 @@ impl World {
             EtcdStep::Disarm(_) => self.now.seen.alarms = known(BTreeSet::new()),
             EtcdStep::Snapshot { before, .. } => {
                 let incarnation = self.now.record().incarnation.clone();
-                self.now.seen.safeguards.push(Safeguard { before, incarnation });
+                self.now.seen.safeguards.push(Safeguard { before, incarnation, age: Duration::ZERO });
             }
             EtcdStep::Downgrade(op) => self.each_status(|status| {
                 status.downgrade = match op {
