@@ -29,6 +29,11 @@ pub enum Reason {
     DiskUnknown { slot: Slot, why: Blocker },
     #[error("slot {slot} is not at the gate yet: {why}")]
     NotAtGate { slot: Slot, why: Blocker },
+    #[error(
+        "etcd {version} ended in slot {slot} before anything was stored: {why}; set another version or other options, which take effect at \
+         once; the same is tried again every minute"
+    )]
+    BirthFailed { slot: Slot, version: EtcdVersion, why: Blocker },
     #[error("founder in slot {slot} does not serve yet: {why}")]
     FounderSilent { slot: Slot, why: Blocker },
     #[error(

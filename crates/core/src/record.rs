@@ -101,7 +101,8 @@ pub struct Record {
     pub slots: BTreeMap<Slot, Seat>,
     /// The mutation in flight.
     pub open: Option<Mutation>,
-    /// What a member was last restarted with in vain: not tried again until the user names something else.
+    /// What a member was last restarted with in vain: not tried again until the user names something else. While the birth is
+    /// `Forming`: what the founders were started with in vain, tried again only now and then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Template>,
 }

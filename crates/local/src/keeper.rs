@@ -245,11 +245,12 @@ impl KeptSlot {
             setsid: self.care.binaries.setsid(),
             etcd,
         };
+        let before = self.state().note.as_ref().and_then(|note| note.last_end_of_etcd(&self.files));
         let spawned = start.command(log).and_then(|mut command| Process::spawn(&mut command));
         let process = spawned.map_err(|error| format!("{} cannot be started: {error}", start.guard.display()))?;
         let id = InstanceId(process.identity().to_string());
         tracing::debug!(slot = %self.files.slot, instance = %id, version = %launch.version(), "started");
-        self.remember(Note { id, launch: launch.clone(), log_from, fate: Fate::Started });
+        self.remember(Note { id, launch: launch.clone(), log_from, fate: Fate::Started, before });
         Ok(process)
     }
 
@@ -341,7 +342,7 @@ impl KeptSlot {
             Note { fate: Fate::Ended(why), ..note }
         } else {
             let id = InstanceId(format!("none:{}", self.files.slot));
-            Note { id, launch, log_from: 0, fate: Fate::NotStarted(why) }
+            Note { id, launch, log_from: 0, fate: Fate::NotStarted(why), before: None }
         });
     }
 

@@ -248,7 +248,7 @@ async fn take_over(files: &SlotDir, running: &[u32]) -> io::Result<(Option<Proce
     };
     kill(strays).await?;
     let id = InstanceId(process.identity().to_string());
-    let note = Note { id, launch: intent.launch, log_from: intent.log_from, fate: Fate::Started };
+    let note = Note { id, launch: intent.launch, log_from: intent.log_from, fate: Fate::Started, before: None };
     // For those who only read: they would take it for gone.
     if let Err(error) = state_file::replace(&files.instance(), &note) {
         tracing::warn!(slot = %files.slot, %error, "note of an adopted process");

@@ -76,7 +76,39 @@ pub(super) fn form(s: &Situation<'_>) -> Verdict {
         let permits = waiting.iter().filter_map(|&slot| permit(s, slot)).collect();
         return Verdict::Act(Step::Ground(GroundStep::Permit(permits)));
     }
-    Verdict::Hold(if missing.is_empty() { silent(s) } else { missing })
+    if let Some(record) = with_edit(s) {
+        return Verdict::Act(Step::Record(Box::new(record)));
+    }
+    let failed: Vec<Reason> = s.record.slots.keys().filter_map(|&slot| failed(s, slot)).collect();
+    let wrong = s.desired.template.options.check(&s.desired.template.version).err().map(Reason::BadOption);
+    let rest = match (failed.is_empty(), missing.is_empty()) {
+        (false, _) => failed,
+        (true, false) => missing,
+        (true, true) => silent(s),
+    };
+    Verdict::Hold(wrong.into_iter().chain(rest).collect())
+}
+
+/// etcd ended in this slot before anything was stored, as it does over a flag that it does not know: in its own words.
+fn failed(s: &Situation<'_>, slot: Slot) -> Option<Reason> {
+    let (Phase::Exited(why) | Phase::Refused(why)) = &s.instance(slot)?.phase else { return None };
+    let version = s.record.slots.get(&slot)?.launch.version().clone();
+    is_hollow(s, slot).then(|| Reason::BirthFailed { slot, version, why: why.clone() })
+}
+
+/// Founders that have data and serve nobody are started with what is asked for now, on their disks: an option that etcd ends on
+/// late is healed like any other. Another minor needs a cluster that can be rolled.
+fn with_edit(s: &Situation<'_>) -> Option<Record> {
+    let answers = s.observation.status.values().any(|status| status.known().is_some());
+    let wanted = &s.desired.template;
+    if answers || s.roster().is_some() || s.desired.size.is_zero() || wanted.options.check(&wanted.version).is_err() {
+        return None;
+    }
+    let mut record = s.record.clone();
+    for seat in record.slots.values_mut().filter(|seat| seat.launch.version().minor() == wanted.version.minor()) {
+        seat.launch.template.clone_from(wanted);
+    }
+    (record != *s.record).then_some(record)
 }
 
 /// Writes down who is about to be permitted. A permit may vanish together with its instance and its disk, as where it is an
@@ -157,18 +189,28 @@ fn start_over(s: &Situation<'_>) -> Option<Verdict> {
     if !dataless || stored {
         return refuse_lost_founder(s);
     }
-    let edited = slots().any(|slot| s.record.slots[&slot].launch.template != s.desired.template);
+    let wanted = &s.desired.template;
+    if wanted.options.check(&wanted.version).is_err() && !s.desired.size.is_zero() {
+        return None;
+    }
+    let edited = slots().any(|slot| s.record.slots[&slot].launch.template != *wanted);
     let permitted = slots().any(|slot| s.holds_permit(slot));
     // A permit that was not used for long never is: its instance waits for something else.
     let in_use = slots().any(|slot| s.holds_permit(slot) && !s.was_permitted(slot, s.desired.patience.join));
     let untouched = edited && !permitted && !s.desired.size.is_zero();
-    let patient = slots().filter_map(|slot| s.instance(slot)).all(|i| s.now.since(i.since) >= s.desired.patience.gate);
+    // Once at once, since a process may have been killed; then it is the template's fault until somebody names another, and what
+    // etcd said of it stands to be read.
+    let again = s.record.rejected.as_ref() == Some(wanted);
+    let pause = if again { s.desired.patience.restart } else { s.desired.patience.gate };
+    let patient = slots().filter_map(|slot| s.instance(slot)).all(|i| s.now.since(i.since) >= pause);
     if untouched || (stuck && !in_use && (edited || patient)) {
         let mut record = Record::unborn(s.record.incarnation.next());
         record.generation = s.record.generation;
         let mut next = founded(s, record);
         if s.desired.size.is_zero() {
             next.birth = Birth::Unborn;
+        } else if !edited {
+            next.rejected = Some(wanted.clone());
         }
         return Some(Verdict::Act(Step::Record(Box::new(next))));
     }
@@ -203,7 +245,9 @@ fn has_void_permit(s: &Situation<'_>, slot: Slot) -> bool {
     let founder = s.record.slots.get(&slot).and_then(|seat| seat.founder.as_ref());
     let replaced = founder.is_some() && founder != s.instance(slot).map(|instance| &instance.id);
     let void = s.permit(slot).is_some() && !s.holds_permit(slot);
-    (replaced || void) && is_empty(s, slot)
+    // Whoever cannot be looked at may be the one that is meant.
+    let seen = s.view(slot).is_some_and(|view| view.instance.known().is_some());
+    seen && (replaced || void) && is_empty(s, slot)
 }
 
 /// Whether the disk lost what stood on it, or perhaps did. One that counted starts and is empty is such a disk too, whatever

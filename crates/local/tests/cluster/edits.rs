@@ -1,6 +1,6 @@
 //! People change their minds while something is under way.
 
-use etcdop_core::size::Size;
+use etcdop_core::{size::Size, summary::Summary};
 use etcdop_local::faults::Fault;
 use rstest::rstest;
 
@@ -24,6 +24,22 @@ async fn three_five_three_seven_in_one_breath_ends_at_seven(#[case] version: &st
     let now = stage.processes();
     assert!(began.iter().all(|(slot, process)| now[slot] == *process), "no voter was restarted: {began:?}, {now:?}");
     stage.settle(witness).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_birth_over_a_flag_that_etcd_does_not_know_quotes_etcd_and_is_healed_by_an_edit() {
+    let wrong = "etcd: {extraArgs: {no-such-flag: x}}";
+    let stage = Setup::new("3.6", 3).edit("etcd: {}", wrong).open().await;
+    let words = "flag provided but not defined: -no-such-flag";
+    let quoted = |summary: &Summary| summary.reasons.iter().any(|reason| reason.contains(words));
+    stage.until("etcd's own words", |_, summary| quoted(summary)).await;
+    // It is tried a second time, and what was said stands to be read.
+    stage
+        .until("a second attempt", |now, summary| now.observation.record.value.rejected.is_some() && quoted(summary))
+        .await;
+    stage.edit(wrong, "etcd: {}");
+    stage.converged().await;
+    stage.roll_call(3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

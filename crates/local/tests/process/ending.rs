@@ -7,7 +7,10 @@ use etcdop_core::{
     observation::{Blocker, Phase},
     step::GroundStep,
 };
-use etcdop_engine::{outcome::Outcome, platform::Platform};
+use etcdop_engine::{
+    outcome::Outcome,
+    platform::{Ground, Platform},
+};
 use etcdop_etcd::{Client, Keys, Options, Watch};
 use etcdop_local::{
     down::{self, IfKept},
@@ -31,6 +34,27 @@ async fn a_killed_member_is_started_again_and_its_marker_counts_on() {
     manager.platform.until_serving().await;
     let marker = manager.platform.volume().await.1;
     assert!(matches!(marker, etcdop_core::observation::Marker::Owned { epoch: 2, .. }), "{marker:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flag_that_etcd_does_not_know_is_told_in_its_words_also_when_the_guard_refuses_what_it_left() {
+    let stand = Stand::new().await;
+    let manager = stand.manager().await;
+    let mut launch = stand.launch();
+    launch.template.options.extra_args.insert("no-such-flag".to_owned(), "x".to_owned());
+    manager.platform.seat(&launch).await;
+    manager.platform.hold(&[(ZERO, launch)]).await;
+    manager.platform.until(|ground| is_phase(ground, &Phase::AtGate)).await;
+    manager.platform.permit().await;
+    let said = |ground: &Ground| {
+        let Some((_, Phase::Refused(why))) = instance(ground) else { return false };
+        assert!(why.0.contains("flag provided but not defined: -no-such-flag"), "{why}");
+        true
+    };
+    let first = manager.platform.until(said).await;
+    // However often the guard looks at it.
+    let before = instance(&first).unwrap().0;
+    manager.platform.until(|ground| said(ground) && instance(ground).unwrap().0 != before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
