@@ -16,6 +16,7 @@ use std::{
 };
 
 use etcdop_core::id::Slot;
+use etcdop_engine::safeguards::Safeguards;
 
 use crate::home::ClusterName;
 
@@ -81,6 +82,10 @@ impl ClusterDir {
     /// Where snapshots from before rolls are kept.
     pub fn snapshots(&self) -> PathBuf {
         self.path.join("snapshots")
+    }
+
+    pub(crate) fn safeguards(&self) -> Safeguards {
+        Safeguards::in_folder(self.snapshots())
     }
 
     fn members(&self) -> PathBuf {

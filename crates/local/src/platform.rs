@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -138,13 +137,12 @@ impl Platform for LocalPlatform {
     }
 
     fn snapshot_path(&self, before: Minor) -> PathBuf {
-        look::unfinished_snapshot(&self.inner.dir, before)
+        self.inner.dir.safeguards().unfinished(before)
     }
 
     async fn keep_snapshot(&self, before: Minor) -> Outcome {
-        let written = self.snapshot_path(before);
         let inner = Arc::clone(&self.inner);
-        let kept = self.snapshots.run(SNAPSHOT, move || inner.keep_snapshot(before, &written)).await;
+        let kept = self.snapshots.run(SNAPSHOT, move || inner.keep_snapshot(before)).await;
         kept.unwrap_or_else(Outcome::from)
     }
 
@@ -246,18 +244,11 @@ impl Inner {
         }
     }
 
-    fn keep_snapshot(&self, before: Minor, written: &Path) -> Outcome {
-        let record = match self.record.read() {
-            Ok(record) => record.value,
-            Err(error) => return Outcome::NotApplied(error.to_string()),
-        };
-        let snapshots = self.dir.snapshots();
-        let name = look::safeguard_name(before, &record.incarnation);
-        if let Err(error) = File::open(written).and_then(|file| file.sync_all()) {
-            return Outcome::NotApplied(format!("snapshot {} is not there: {error}", written.display()));
+    fn keep_snapshot(&self, before: Minor) -> Outcome {
+        match self.record.read() {
+            Ok(record) => self.dir.safeguards().keep(before, &record.value.incarnation),
+            Err(error) => Outcome::NotApplied(error.to_string()),
         }
-        let renamed = fs::rename(written, snapshots.join(name)).and_then(|()| File::open(&snapshots)?.sync_all());
-        renamed.map_or_else(|error| Outcome::Unknown(format!("snapshot cannot be kept: {error}")), |()| Outcome::Done)
     }
 }
 

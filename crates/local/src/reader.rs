@@ -59,7 +59,7 @@ impl Platform for Reader {
     }
 
     fn snapshot_path(&self, before: Minor) -> PathBuf {
-        look::unfinished_snapshot(&self.dir, before)
+        self.dir.safeguards().unfinished(before)
     }
 
     async fn keep_snapshot(&self, _before: Minor) -> Outcome {

@@ -149,7 +149,9 @@ mod tests {
         let full = compacts(full([(1000, 990); 3]));
         let in_vain = full.set_back(Step::Etcd(EtcdStep::Compact { at: MemberId(0xa0) }), Failure::NotApplied);
         in_vain.clone().expect("wait: database of member a0 is full (990 of 1000 bytes in use)");
-        in_vain.with(|s| s.desired.template.options.quota_backend_bytes = Some(2000)).expect("seat 1 for 3.6.16; open restart of 1");
+        in_vain
+            .with(|s| s.desired.template.options.quota_backend_bytes = Some(2000))
+            .expect("seat 1 for 3.6.16; open restart of 1");
     }
 
     #[test]

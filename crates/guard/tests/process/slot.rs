@@ -10,9 +10,8 @@ use std::{
 };
 
 use etcdop_guard::{
-    ClusterState, DataState, Epoch, Generation, LearnerLimit, LedgerEntry, Marker, MarkerState, MemberId, Permit, Progress,
-    Seat,
-    Status, examine_data, examine_marker, write_durably,
+    ClusterState, DataState, Epoch, Generation, LearnerLimit, LedgerEntry, Marker, MarkerState, MemberId, Permit,
+    Progress, Seat, Status, examine_data, examine_marker, write_durably,
 };
 use tempfile::TempDir;
 
