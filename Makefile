@@ -58,6 +58,35 @@ guard: ## build the static guard binary
 	@env -u RUSTC_WRAPPER RUSTFLAGS="-C target-feature=+crt-static" \
 	cargo build $(locked) --release --package etcdop-guard --target $(host) --target-dir target
 
+IMG ?= etcdop:dev
+kubectl := $(call tool,kubectl version --client,https://kubernetes.io/docs/tasks/tools)
+docker := $(call tool,docker info,this needs a Docker engine that runs: https://docs.docker.com/engine/install)
+operator := cargo run $(locked) --quiet --package etcdop-operator --bin etcd-operator --
+
+.PHONY: manifests install uninstall run deploy undeploy docker-build
+
+manifests: ## write the CustomResourceDefinition and docs/api.md from the types
+	REGENERATE=1 cargo test $(locked) --quiet --package etcdop-api --test generated
+
+install: ## install the CustomResourceDefinition in the cluster of $KUBECONFIG
+	@$(kubectl) && kubectl apply --server-side -f config/crd && \
+	kubectl wait --for=condition=Established --timeout=30s -f config/crd
+
+uninstall: ## remove it, and with it every EtcdCluster
+	@$(kubectl) && kubectl delete --ignore-not-found -f config/crd
+
+run: ## run the operator here against the cluster of $KUBECONFIG; its Pods take the guard from IMG (etcdop:dev)
+	$(operator) run --image $(IMG)
+
+deploy: ## run the operator inside the cluster of $KUBECONFIG (IMG=etcdop:dev)
+	@$(kubectl) && $(operator) manifests --image $(IMG) | kubectl apply --server-side -f -
+
+undeploy: ## remove the operator and the CustomResourceDefinition, and with it every EtcdCluster
+	@$(kubectl) && $(operator) manifests --image $(IMG) | kubectl delete --ignore-not-found -f -
+
+docker-build: ## build the operator's image (IMG=etcdop:dev)
+	@$(docker) && docker build --tag $(IMG) .
+
 fmt: ## format all Rust code
 	cargo fmt --all
 

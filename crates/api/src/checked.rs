@@ -202,16 +202,10 @@ fn maintenance(spec: &crate::MaintenanceSpec) -> Result<Maintenance, Invalid> {
 }
 
 fn image(spec: &ImageSpec) -> Result<Image, Invalid> {
-    let wrapped = |text: &str, ends: fn(char) -> bool, inner: fn(char) -> bool| {
-        text.starts_with(ends) && text.ends_with(ends) && text.chars().all(inner)
-    };
-    let registry = |c: char| c.is_ascii_alphanumeric() || "._:/-".contains(c);
-    if !wrapped(&spec.registry, |c| c.is_ascii_alphanumeric(), registry) {
+    if !is_registry(&spec.registry) {
         return Err(Invalid::new("spec.image.registry", format!("`{}` is {}", spec.registry, rules::REGISTRY.1)));
     }
-    let small = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let repository = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._/-".contains(c);
-    if !wrapped(&spec.repository, small, repository) {
+    if !is_repository(&spec.repository) {
         return Err(Invalid::new("spec.image.repository", format!("`{}` is {}", spec.repository, rules::REPOSITORY.1)));
     }
     let is_digest = |text: &String| {
@@ -227,6 +221,24 @@ fn image(spec: &ImageSpec) -> Result<Image, Invalid> {
         pull_policy: spec.pull_policy,
         pull_secrets: spec.pull_secrets.clone(),
     })
+}
+
+/// `HOST`, `HOST:PORT`, either with a path.
+fn is_registry(text: &str) -> bool {
+    let (address, path) = text.split_once('/').map_or((text, None), |(address, path)| (address, Some(path)));
+    let (host, port) = address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port)));
+    let port_ok = port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+    is_word(&host.to_ascii_lowercase(), ".-") && port_ok && path.is_none_or(is_repository)
+}
+
+fn is_repository(text: &str) -> bool {
+    text.split('/').all(|part| is_word(part, "._-"))
+}
+
+/// Small letters and digits, with these characters between them.
+fn is_word(text: &str, between: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.starts_with(plain) && text.ends_with(plain) && text.chars().all(|c| plain(c) || between.contains(c))
 }
 
 fn storage(spec: &StorageSpec) -> Result<Storage, Invalid> {

@@ -188,7 +188,7 @@ pub enum WhenScaled {
 #[schemars(extend("x-kubernetes-validations" = [rules::rule(rules::STORAGE_CLASS)]))]
 pub struct StorageSpec {
     /// Size of each disk in bytes, as a quantity. It can grow where the storage class allows it, and never shrink. Default: 1Gi.
-    #[schemars(extend("x-kubernetes-validations" = [rules::rule(rules::STORAGE_SIZE), rules::rule(rules::STORAGE_SHRINK)]))]
+    #[schemars(with = "String", length(max = 32), extend("x-kubernetes-validations" = [rules::rule(rules::STORAGE_SIZE), rules::rule(rules::STORAGE_SHRINK)]))]
     pub size: Quantity,
     /// Name of the StorageClass; cannot be changed. Default: the cluster's default class.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,9 +216,11 @@ impl Default for StorageSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourcesSpec {
     /// What is reserved, by resource name, as quantities (cores, bytes). Default: cpu 100m, memory 128Mi.
+    #[schemars(extend("maxProperties" = 16, "x-kubernetes-validations" = [rules::rule(rules::RESOURCES)]))]
     pub requests: BTreeMap<String, Quantity>,
     /// What is never exceeded, by resource name, as quantities (cores, bytes). Default: no limits.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16, "x-kubernetes-validations" = [rules::rule(rules::RESOURCES)]))]
     pub limits: BTreeMap<String, Quantity>,
 }
 
@@ -284,7 +286,7 @@ pub struct EtcdSpec {
     /// durability are refused. Default: none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
-    #[schemars(extend("x-kubernetes-validations" = [rules::flag_names(), rules::managed_flags()]))]
+    #[schemars(extend("x-kubernetes-validations" = rules::extra_args()))]
     pub extra_args: BTreeMap<String, String>,
 }
 
@@ -371,6 +373,6 @@ pub struct MaintenanceSpec {
     /// A member is defragmented when its database holds at least this much that it does not use, in bytes, as a quantity such as
     /// 100Mi. Default: never by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-kubernetes-validations" = [rules::rule(rules::POSITIVE_QUANTITY)]))]
+    #[schemars(with = "Option<String>", length(max = 32), extend("x-kubernetes-validations" = [rules::rule(rules::POSITIVE_QUANTITY)]))]
     pub defragment_above: Option<Quantity>,
 }

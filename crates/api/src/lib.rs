@@ -9,6 +9,7 @@ mod cluster;
 mod fragment;
 mod pod;
 mod quantity;
+mod reference;
 mod refused;
 mod rules;
 mod schema;
@@ -23,6 +24,7 @@ pub use cluster::{
 pub use fragment::Fragment;
 pub use pod::{ExtraContainer, PodTemplateSpec};
 pub use quantity::{BadQuantity, Quantity};
+pub use reference::reference;
 pub use refused::Invalid;
 pub use schema::crd;
 pub use status::{EtcdClusterStatus, MemberRole, MemberState, Operation, Phase};

@@ -43,29 +43,33 @@ pub(crate) const VERSION: Told = (
     "not a supported etcd version: write MAJOR.MINOR.PATCH as in 3.6.16, of 3.5 (3.5.16 or later), 3.6 or 3.7",
 );
 pub(crate) const REGISTRY: Told = (
-    "self.matches('^[A-Za-z0-9]([A-Za-z0-9._:/-]*[A-Za-z0-9])?$')",
+    "self.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*$')",
     "not the address of a registry: write HOST, HOST:PORT or HOST/PROJECT, without https:// and without a slash at the end",
 );
 pub(crate) const REPOSITORY: Told = (
-    "self.matches('^[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$')",
+    "self.matches('^[a-z0-9]([a-z0-9._-]*[a-z0-9])?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*$')",
     "not the name of an image: write it as in etcd-development/etcd, without a tag (the tag is vVERSION; pin another image by digest)",
 );
 pub(crate) const DIGEST: Told =
     ("self.matches('^sha256:[0-9a-f]{64}$')", "not a digest: write sha256: and 64 hexadecimal digits");
 pub(crate) const STORAGE_SIZE: Told = (
-    "isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('1Mi')) >= 0",
+    "isQuantity(self) && quantity(self).compareTo(quantity('1Mi')) >= 0",
     "not a size for a disk: write a quantity such as 1Gi or 20Gi",
 );
 pub(crate) const STORAGE_SHRINK: Told = (
-    "!isQuantity(string(self)) || !isQuantity(string(oldSelf)) || quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",
+    "!isQuantity(self) || !isQuantity(oldSelf) || quantity(self).compareTo(quantity(oldSelf)) >= 0",
     "a disk cannot shrink: keep the old size or a larger one; for smaller disks make a new cluster",
 );
 pub(crate) const STORAGE_CLASS: Told = (
     "(has(self.storageClassName) ? self.storageClassName : '') == (has(oldSelf.storageClassName) ? oldSelf.storageClassName : '')",
     "storageClassName cannot be changed: put it back; for another class make a new cluster",
 );
+pub(crate) const RESOURCES: Told = (
+    "self.all(name, type(self[name]) == int || isQuantity(self[name]))",
+    "not a quantity: write a number with a unit such as m, Ki, Mi or Gi, as in 500m or 1Gi",
+);
 pub(crate) const POSITIVE_QUANTITY: Told = (
-    "isQuantity(string(self)) && quantity(string(self)).sign() > 0",
+    "isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
     "not an amount of bytes: write a quantity above 0 such as 100Mi",
 );
 pub(crate) const ELECTION_RATIO: Told = (
@@ -116,16 +120,26 @@ pub(crate) fn flag_names() -> Rule {
         .message("not the name of a flag: write it without dashes in front, letters, digits and dashes only")
 }
 
-/// Flags of [`launch::MANAGED`], with the field that sets them where there is one.
+/// A flag that a field sets: use the field.
+pub(crate) fn fields_for_flags() -> impl Iterator<Item = Rule> {
+    let fields = launch::MANAGED.iter().filter_map(|(flag, field)| Some((flag, (*field)?)));
+    fields.map(|(flag, field)| {
+        Rule::new(format!("!('{flag}' in self)"))
+            .message(Message::Message(format!("{flag} has a field of its own: use etcd.{field}")))
+    })
+}
+
+/// All other flags of [`launch::MANAGED`]. Named in the message one and all: to name the one that was written costs more than the
+/// API server grants.
 pub(crate) fn managed_flags() -> Rule {
-    let flags = launch::MANAGED.iter().map(|(flag, _)| format!("'{flag}'")).collect::<Vec<_>>().join(", ");
-    let fields = launch::MANAGED
-        .iter()
-        .filter_map(|(flag, field)| Some(format!("{} for {flag}", (*field)?)))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let taken = format!("[{flags}]");
-    Rule::new(format!("{taken}.all(flag, !(flag in self))")).message(Message::Expression(format!(
-        "{taken}.filter(flag, flag in self).join(', ') + ' cannot be set here: remove it; there are fields for some ({fields})'"
+    let flags: Vec<&str> = launch::MANAGED.iter().filter(|(_, field)| field.is_none()).map(|(flag, _)| *flag).collect();
+    Rule::new(format!("['{}'].all(flag, !(flag in self))", flags.join("', '"))).message(Message::Message(format!(
+        "flags that decide identity, membership, addresses or durability cannot be set, remove them: {}",
+        flags.join(", ")
     )))
+}
+
+/// Of `extraArgs`.
+pub(crate) fn extra_args() -> Vec<Rule> {
+    [flag_names(), managed_flags()].into_iter().chain(fields_for_flags()).collect()
 }

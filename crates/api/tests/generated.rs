@@ -22,3 +22,8 @@ fn the_definition_that_is_installed_is_up_to_date() {
     let yaml = serde_saphyr::to_string(&etcdop_api::crd()).unwrap();
     compare_or_write("config/crd/etcd.etcd.io_etcdclusters.yaml", &yaml);
 }
+
+#[test]
+fn the_api_reference_is_up_to_date() {
+    compare_or_write("docs/api.md", &etcdop_api::reference());
+}
