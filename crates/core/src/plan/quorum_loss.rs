@@ -4,9 +4,10 @@
 use super::Verdict;
 use crate::{
     id::Slot,
-    observation::{Phase, Probe},
+    observation::{Marker, Phase, Probe},
     quorum::quorum,
     reason::Reason,
+    record::Seat,
     situation::Situation,
 };
 
@@ -39,13 +40,18 @@ pub(super) fn guard(s: &Situation<'_>) -> Verdict {
     }
 }
 
-/// Whether too few members run for any list to be read.
+/// Whether too few members run for any list to be read. Answers that are late say nothing of the kind yet; nor does somebody who
+/// never started, and has no vote.
 fn lost(s: &Situation<'_>) -> Option<Reason> {
-    let seats = || s.record.slots.iter().filter(|(_, seat)| seat.member.is_some()).map(|(&slot, _)| slot);
+    let never_started =
+        |slot, seat: &Seat| seat.epoch == 0 && s.volume(slot).is_some_and(|volume| volume.marker == Marker::Empty);
+    let seats = || {
+        let members = s.record.slots.iter().filter(|&(&slot, seat)| seat.member.is_some() && !never_started(slot, seat));
+        members.map(|(&slot, _)| slot)
+    };
     let runs = |slot: &Slot| {
         let process = s.instance(*slot).is_some_and(|instance| instance.phase == Phase::Running);
-        let answers = s.observation.status.get(slot).is_none_or(|status| status.known().is_some());
-        process && answers
+        process && s.was_heard_lately(*slot)
     };
     let (up, voters) = (seats().filter(runs).count(), seats().count());
     let needed = quorum(voters);
@@ -88,7 +94,15 @@ mod tests {
         "quorum lost: 1 of 3 voters are up and 2 are needed; nothing is removed or wiped. Bring a member with its disk back (missing: \
          slots 1, 2)"
     )]
-    #[case::when_processes_run_and_do_not_answer(Scenario::formed("Vvv").no_roster(), "quorum lost: 1 of 3 voters are up")]
+    #[case::when_processes_run_and_do_not_answer(
+        Scenario::formed("Vvv").no_roster().silent_for(1, 3).silent_for(2, 3), "quorum lost: 1 of 3 voters are up"
+    )]
+    #[case::not_while_answers_are_only_late(
+        Scenario::formed("Vvv").no_roster().silent_for(1, 2).silent_for(2, 2), "the member list cannot be read: deadline exceeded"
+    )]
+    #[case::not_for_learners_that_wait_at_the_gate(
+        Scenario::formed("Vuu").no_roster(), "the member list cannot be read: deadline exceeded"
+    )]
     #[case::when_another_cluster_answers(
         dead().with(list_of(0xbad)), "the members that answer belong to cluster bad, the record names c0ffee"
     )]
