@@ -26,20 +26,26 @@ use tonic::body::Body;
 use tower::Service;
 
 use crate::{
-    connect::Connector,
+    connect::{Connector, Refusal},
     endpoint::{Endpoint, Options},
     error::{Error, chain},
     tls::Protocol,
 };
 
-type Sender = http2::SendRequest<Body>;
-type Attempt = Shared<Pin<Box<dyn Future<Output = Result<Sender, Error>> + Send>>>;
+type Attempt = Shared<Pin<Box<dyn Future<Output = Result<Line, Error>> + Send>>>;
+
+/// One connection.
+#[derive(Clone)]
+struct Line {
+    sender: http2::SendRequest<Body>,
+    refusal: Refusal,
+}
 
 /// The state of the connection.
 enum Link {
     Down,
     Connecting(Attempt),
-    Up(Sender),
+    Up(Line),
 }
 
 /// A connection to one member; clones share it.
@@ -73,7 +79,7 @@ impl Channel {
         // A panic while the lock was held cannot leave a half-changed state: every change is one assignment.
         let mut link = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
         match &*link {
-            Link::Up(sender) if !sender.is_closed() => return futures::future::ok(sender.clone()).boxed().shared(),
+            Link::Up(up) if !up.sender.is_closed() => return futures::future::ok(up.clone()).boxed().shared(),
             Link::Connecting(attempt) if attempt.peek().is_none() => return attempt.clone(),
             Link::Up(_) | Link::Connecting(_) | Link::Down => {}
         }
@@ -88,50 +94,53 @@ impl Channel {
         attempt
     }
 
-    async fn connect(self) -> Result<Sender, Error> {
+    async fn connect(self) -> Result<Line, Error> {
         let outcome = self.handshake().await;
         let next = match &outcome {
-            Ok(sender) => Link::Up(sender.clone()),
+            Ok(line) => Link::Up(line.clone()),
             Err(_) => Link::Down,
         };
         *self.0.link.lock().unwrap_or_else(PoisonError::into_inner) = next;
         outcome
     }
 
-    async fn handshake(&self) -> Result<Sender, Error> {
+    async fn handshake(&self) -> Result<Line, Error> {
         let io = self.0.connector.connect().await?;
+        let refusal = io.refusal();
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(self.0.keep_alive_interval)
             .keep_alive_timeout(self.0.keep_alive_timeout)
             .handshake(TokioIo::new(io))
             .await
-            .map_err(|error| self.lost(&error))?;
+            .map_err(|error| lost(&refusal, &error))?;
         // Its error reaches the calls that were under way; the next one finds the sender closed.
         tokio::spawn(async move {
             let _ = connection.await;
         });
-        Ok(sender)
+        Ok(Line { sender, refusal })
     }
 
     async fn send(self, mut request: Request<Body>) -> Result<Response<Incoming>, Error> {
         *request.uri_mut() = self.absolute(request.uri());
-        let mut failed = match self.link().await?.try_send_request(request).await {
+        let mut line = self.link().await?;
+        let mut failed = match line.sender.try_send_request(request).await {
             Ok(response) => return Ok(response),
             Err(failed) => failed,
         };
         // The connection was found dead before the request went out: nobody has seen it, so it may go out again.
-        let Some(unsent) = failed.take_message() else { return Err(self.lost(failed.error())) };
-        let mut failed = match self.link().await?.try_send_request(unsent).await {
+        let Some(unsent) = failed.take_message() else { return Err(lost(&line.refusal, failed.error())) };
+        line = self.link().await?;
+        let mut failed = match line.sender.try_send_request(unsent).await {
             Ok(response) => return Ok(response),
             Err(failed) => failed,
         };
         match failed.take_message() {
-            Some(_) => Err(self.0.connector.refused().unwrap_or_else(|| Error::Unreachable {
+            Some(_) => Err(line.refusal.get().unwrap_or_else(|| Error::Unreachable {
                 endpoint: self.endpoint().to_string(),
                 reason: chain(failed.error()),
             })),
-            None => Err(self.lost(failed.error())),
+            None => Err(lost(&line.refusal, failed.error())),
         }
     }
 
@@ -141,10 +150,10 @@ impl Channel {
         parts.path_and_query = path.path_and_query().cloned();
         Uri::from_parts(parts).unwrap_or_else(|_| path.clone())
     }
+}
 
-    fn lost(&self, error: &hyper::Error) -> Error {
-        self.0.connector.refused().unwrap_or_else(|| Error::Unavailable { message: chain(error) })
-    }
+fn lost(refusal: &Refusal, error: &hyper::Error) -> Error {
+    refusal.get().unwrap_or_else(|| Error::Unavailable { message: chain(error) })
 }
 
 impl Service<Request<Body>> for Channel {

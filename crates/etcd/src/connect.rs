@@ -29,11 +29,22 @@ use tower::Service;
 use crate::{
     endpoint::{Endpoint, Options, Scheme},
     error::{Error, chain},
-    tls::{Protocol, Tls, refusal},
+    tls::{self, Protocol, Tls},
 };
 
-/// Why the member hung up on the newest connection, if that was about trust.
-type Refusal = Arc<Mutex<Option<Error>>>;
+/// Why the member hung up on a connection before it took anything from it, if it did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refusal(Arc<Mutex<Option<Error>>>);
+
+impl Refusal {
+    pub(crate) fn get(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, refused: Error) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
+    }
+}
 
 /// Makes connections to one member.
 #[derive(Clone, Debug)]
@@ -43,7 +54,7 @@ pub(crate) struct Connector {
     within: Duration,
     tls: Option<Tls>,
     tcp: HttpConnector,
-    refusal: Refusal,
+    newest: Arc<Mutex<Refusal>>,
 }
 
 impl Connector {
@@ -59,16 +70,16 @@ impl Connector {
         #[cfg(target_os = "linux")]
         tcp.set_tcp_user_timeout(Some(silence + options.keep_alive_timeout));
         let (within, tls) = (options.connect_timeout, options.tls.clone());
-        Self { endpoint, protocol, within, tls, tcp, refusal: Refusal::default() }
+        Self { endpoint, protocol, within, tls, tcp, newest: Arc::default() }
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Why the member hung up on the newest connection.
+    /// Why the member hung up on the newest connection: for whoever cannot tell which one its call went over.
     pub(crate) fn refused(&self) -> Option<Error> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).get()
     }
 
     /// Connects within the connect timeout: name, TCP and TLS together.
@@ -79,7 +90,8 @@ impl Connector {
     }
 
     async fn dial(mut self) -> Result<MemberIo, Error> {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let refusal = Refusal::default();
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = refusal.clone();
         // Read before connecting, so that a bad file is reported also when the member is away.
         let tls = match (self.endpoint.scheme(), &self.tls) {
             (Scheme::Http, _) => None,
@@ -94,11 +106,8 @@ impl Connector {
         let tcp = tcp.into_inner();
         let Some((config, name)) = tls else { return Ok(MemberIo::Plain(tcp)) };
         match TlsConnector::from(config).connect(name, tcp).await {
-            Ok(stream) => {
-                let refusal = Arc::clone(&self.refusal);
-                Ok(MemberIo::Tls(Box::new(TlsIo { stream, refusal, heard: false, broken: None })))
-            }
-            Err(error) => Err(refusal(&error).unwrap_or_else(|| self.unreachable(format!("TLS: {error}")))),
+            Ok(stream) => Ok(MemberIo::Tls(Box::new(TlsIo { stream, refusal, heard: false, broken: None }))),
+            Err(error) => Err(tls::refusal(&error).unwrap_or_else(|| self.unreachable(format!("TLS: {error}")))),
         }
     }
 
@@ -144,9 +153,11 @@ pub(crate) struct TlsIo {
 impl TlsIo {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let result = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        let first_words = !self.heard;
         self.heard = true;
-        if let Some(refused) = result.as_ref().err().and_then(refusal) {
-            self.refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(refused);
+        // An alert that comes later ends a connection that was trusted: what went over it may have been done.
+        if let Some(refused) = result.as_ref().err().and_then(tls::refusal).filter(|_| first_words) {
+            self.refusal.note(refused);
         }
         Poll::Ready(result)
     }
@@ -170,6 +181,16 @@ impl TlsIo {
             return Poll::Pending;
         }
         Poll::Ready(Err(error))
+    }
+}
+
+impl MemberIo {
+    /// Where a refusal of this connection is left.
+    pub(crate) fn refusal(&self) -> Refusal {
+        match self {
+            Self::Plain(_) => Refusal::default(),
+            Self::Tls(tls) => tls.refusal.clone(),
+        }
     }
 }
 

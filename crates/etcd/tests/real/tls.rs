@@ -3,11 +3,17 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use etcdop_etcd::{Client, Effect, Error, Http, Identity, Options, Side, Tls};
+use etcdop_etcd::{Client, Effect, Error, Http, Identity, Options, Put, Side, Tls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 
 use crate::support::{Member, Minor, Scheme, on_every_minor, until};
 
@@ -57,6 +63,11 @@ struct Ground {
 
 impl Ground {
     async fn prepare(minor: Minor, hosts: &[&str], flags: &[&str]) -> Self {
+        Self::beside(&mut [], minor, hosts, flags).await
+    }
+
+    /// The same in one cluster with `others`.
+    async fn beside(others: &mut [Member], minor: Minor, hosts: &[&str], flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (authority, stranger) = (Authority::new("ours"), Authority::new("stranger"));
         let ca = authority.write_ca(folder.path(), "ca");
@@ -70,8 +81,11 @@ impl Ground {
                 &format!("--key-file={}", server.key.display()),
             ])
             .with_flags(flags);
-        let entry = member.entry();
-        member.spawn("new", &entry);
+        let peers = others.iter().map(Member::entry).chain([member.entry()]).collect::<Vec<_>>().join(",");
+        member.spawn("new", &peers);
+        for other in others {
+            other.spawn("new", &peers);
+        }
         let peer = member.peer();
         until("the member answers its peers", async || peer.version().await.map_err(|error| error.to_string())).await;
         Self { member, folder, authority, stranger }
@@ -183,4 +197,64 @@ async fn files_that_cannot_be_used_are_named() {
     }
     let bare = Client::new("https://127.0.0.1:1".parse().unwrap(), &Options::default()).status().await;
     assert!(matches!(bare, Err(Error::TlsSetup { .. })), "{bare:?}");
+}
+
+/// Passes everything on between a client and a member until it is told to cut in.
+struct Between {
+    port: u16,
+    cut_in: Arc<Notify>,
+}
+
+impl Between {
+    async fn stand(member: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cut_in = Arc::new(Notify::new());
+        let cut = Arc::clone(&cut_in);
+        tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut member = TcpStream::connect(member).await.unwrap();
+            tokio::select! {
+                _ = copy_bidirectional(&mut client, &mut member) => {}
+                () = cut.notified() => {}
+            }
+            // A record that nobody encrypted: TLS answers with an alert and hangs up.
+            let mut record = vec![23, 3, 3, 0, 32];
+            record.resize(5 + 32, 0);
+            member.write_all(&record).await.unwrap();
+            let _ = copy_bidirectional(&mut client, &mut member).await;
+        });
+        Self { port, cut_in }
+    }
+}
+
+#[tokio::test]
+async fn an_alert_on_a_connection_that_was_trusted_says_nothing_about_the_write_in_flight() {
+    on_every_minor(async |minor| {
+        let mut others = [Member::prepare(minor, "m1", Scheme::Http)];
+        let ground = Ground::beside(&mut others, minor, &["127.0.0.1"], &[]).await;
+        let between = Between::stand(ground.member.endpoint().to_string().replace("https://", "")).await;
+        let options = Options { tls: Some(ground.ours()), ..Options::default() };
+        let client = Client::new(format!("https://127.0.0.1:{}", between.port).parse().unwrap(), &options);
+        until("it serves", async || ground.client(ground.ours()).status().await.map_err(|error| error.to_string()))
+            .await;
+        client.put(Put::new("k", "1")).await.unwrap();
+        // Nobody is left to agree, so the write waits.
+        others[0].freeze();
+        let write = tokio::spawn(async move { client.put(Put::new("k", "2")).await });
+        let http = ground.http(ground.ours());
+        until("the write is on its way", async || {
+            let metrics = http.metrics().await.map_err(|error| error.to_string())?;
+            let pending = metrics.value("etcd_server_proposals_pending");
+            if pending.is_some_and(|pending| pending > 0.0) { Ok(()) } else { Err(format!("{pending:?} pending")) }
+        })
+        .await;
+
+        between.cut_in.notify_one();
+
+        let lost = write.await.unwrap().unwrap_err();
+        assert!(matches!(&lost, Error::Unavailable { message } if message.contains("BadRecordMac")), "{lost:?}");
+        assert_eq!(lost.effect(), Effect::Unknown);
+    })
+    .await;
 }
