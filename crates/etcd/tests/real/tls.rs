@@ -178,6 +178,40 @@ async fn certificates_that_change_on_disk_are_used_without_a_restart() {
 }
 
 #[tokio::test]
+async fn a_connected_client_goes_over_to_another_authority_with_its_member() {
+    on_every_minor(async |minor| {
+        let mut ground = Ground::prepare(minor, &["127.0.0.1"], &[]).await;
+        let (tls, folder) = (ground.ours(), ground.folder.path());
+        let (old, next) = (tempfile::tempdir().unwrap(), &ground.stranger);
+        for name in ["ca.crt", "client.crt", "client.key"] {
+            fs::copy(folder.join(name), old.path().join(name)).unwrap();
+        }
+        let (client, http) = (ground.client(tls.clone()), ground.http(tls));
+        until("it serves", async || client.put(Put::new("k", "1")).await.map_err(|error| error.to_string())).await;
+        http.livez().await.unwrap();
+
+        next.write_ca(folder, "ca");
+        next.write_identity(folder, "server", &["127.0.0.1"]);
+        next.write_identity(folder, "client", &[]);
+        ground.member.kill();
+        ground.member.start();
+
+        until("the old clients reach it", async || match client.put(Put::new("k", "2")).await {
+            Err(error @ (Error::Unreachable { .. } | Error::Unavailable { .. } | Error::DeadlineExceeded { .. })) => {
+                Err(error.to_string())
+            }
+            answer => Ok(answer.unwrap()),
+        })
+        .await;
+        http.livez().await.unwrap();
+        let identity = Identity { certificate: old.path().join("client.crt"), key: old.path().join("client.key") };
+        let behind = Tls { ca: old.path().join("ca.crt"), identity: Some(identity), server_name: None };
+        assert_refused(ground.ask(behind).await, Side::Client);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn files_that_cannot_be_used_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new("ours");
