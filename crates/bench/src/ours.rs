@@ -15,7 +15,7 @@ use etcdop_engine::{driver::Driver, publish::Published, tuning::Tuning};
 use etcdop_etcd::{Endpoint, Http};
 use etcdop_local::{
     binaries::{Binaries, VersionWish},
-    faults::{Fault, MemberName, inflict},
+    faults::{Fault, inflict},
     home::{ClusterName, Home},
     open::{Cluster, Manager},
     platform::LocalPlatform,
@@ -106,7 +106,7 @@ impl Ours {
         let Some(slot) = self.published.borrow().observation.ground.keys().nth(place).copied() else {
             return Err(Failure::Unreadable { what: "what the manager shows" });
         };
-        let member: MemberName = slot.to_string().parse().map_err(Failure::ours("name a member"))?;
+        let member = slot.to_string().parse().map_err(Failure::ours("name a member"))?;
         inflict(self.cluster.directory(), &member, fault).await.map_err(Failure::ours("hurt a member"))?;
         Ok(())
     }

@@ -91,11 +91,7 @@ pub(crate) async fn demo(context: &Context) -> Result<Exit, Failure> {
     }
     outcome.took_seconds = began.elapsed();
     context.output.show(&outcome, |_| outcome.text())?;
-    ended?;
-    if outcome.lost + outcome.breaches > 0 {
-        return Err(Failure::PromisesBroken { lost: outcome.lost, breaches: outcome.breaches });
-    }
-    Ok(Exit::Ok)
+    outcome.verdict(ended)
 }
 
 impl Outcome {
@@ -106,6 +102,14 @@ impl Outcome {
             self.breaches += bill.breaches.len();
         }
         self.scenes.push(played);
+    }
+
+    /// A broken promise weighs more than a step that did not come to its end.
+    fn verdict(&self, ended: Result<(), Failure>) -> Result<Exit, Failure> {
+        if self.lost + self.breaches > 0 {
+            return Err(Failure::PromisesBroken { lost: self.lost, breaches: self.breaches });
+        }
+        ended.map(|()| Exit::Ok)
     }
 
     fn text(&self) -> String {
@@ -170,4 +174,63 @@ fn done(steps: &mut Vec<Step>, step: String, took: Duration, output: Output) -> 
     let line = format!("  {step:<28}{:>7.2} s", took.as_secs_f64());
     steps.push(Step { step, took_seconds: took });
     output.note(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn late() -> Failure {
+        Failure::StepNotDone { step: "scale to 3".to_owned(), waited: Duration::ZERO, why: String::new() }
+    }
+
+    #[rstest]
+    #[case::all_well(0, 0, Ok(()), Exit::Ok)]
+    #[case::a_lost_write(1, 0, Ok(()), Exit::Failed)]
+    #[case::another_broken_promise(0, 1, Ok(()), Exit::Failed)]
+    #[case::a_step_without_end(0, 0, Err(late()), Exit::NotConverged)]
+    #[case::both(1, 0, Err(late()), Exit::Failed)]
+    #[case::a_ctrl_c(0, 0, Err(Failure::Interrupted), Exit::Aborted)]
+    fn only_a_run_in_which_all_promises_were_kept_succeeds(
+        #[case] lost: usize,
+        #[case] breaches: usize,
+        #[case] ended: Result<(), Failure>,
+        #[case] exit: Exit,
+    ) {
+        let outcome =
+            Outcome { scenes: Vec::new(), acknowledged: 9, lost, breaches, took_seconds: Duration::from_secs(1) };
+        assert!(outcome.text().contains(&format!("acknowledged writes 9, lost {lost}, in 1.0 s")));
+        assert_eq!(outcome.verdict(ended).unwrap_or_else(|failure| failure.exit()), exit);
+    }
+
+    #[test]
+    fn the_demo_shows_every_step_that_it_promises() {
+        let told: Vec<String> = SCENES
+            .iter()
+            .flat_map(|scene| {
+                let created = format!("create {} on {}", scene.size, scene.minor);
+                std::iter::once(created).chain(scene.acts.iter().map(ToString::to_string))
+            })
+            .collect();
+        let promised = [
+            "create 1 on 3.6",
+            "scale to 3",
+            "scale to 7",
+            "scale to 3",
+            "SIGKILL the leader",
+            "wipe a disk",
+            "freeze a member",
+            "kill all members at once",
+            "scale to 1",
+            "create 3 on 3.5",
+            "roll to 3.6",
+            "roll to 3.7",
+            "hibernate",
+            "wake with 3",
+            "scale to 1",
+        ];
+        assert_eq!(told, promised);
+    }
 }

@@ -9,7 +9,9 @@ use etcdop_local::{
     faults::FaultError,
     home::{ClusterName, HomeError},
     lock::LockError,
+    logs::LogError,
     manifest::ManifestError,
+    member_name::MemberError,
     open::OpenError,
 };
 use etcdop_witness::StartError;
@@ -47,6 +49,8 @@ pub(crate) enum Failure {
     Options(#[from] OptionError),
     #[error(transparent)]
     Fault(#[from] FaultError),
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error(transparent)]
     Down(#[from] DownError),
     /// `destroy` without `--yes`.
@@ -93,9 +97,10 @@ impl Failure {
             Self::TwoNames(..) | Self::Ambiguous(_) | Self::NotConfirmed { .. } | Self::Home(HomeError::BadName(_)) => {
                 Exit::Usage
             }
-            Self::NoCluster(_) | Self::Open(OpenError::Missing { .. }) | Self::Fault(FaultError::Unknown { .. }) => {
-                Exit::NotFound
-            }
+            Self::NoCluster(_)
+            | Self::Open(OpenError::Missing { .. })
+            | Self::Fault(FaultError::Member(MemberError::Unknown { .. }))
+            | Self::Log(LogError::Member(MemberError::Unknown { .. })) => Exit::NotFound,
             Self::Lock(LockError::Held { .. })
             | Self::Open(OpenError::Lock(LockError::Held { .. }))
             | Self::Down(DownError::Lock(LockError::Held { .. })) => Exit::InUse,
@@ -109,6 +114,7 @@ impl Failure {
             | Self::VersionPath(_)
             | Self::Options(_)
             | Self::Fault(_)
+            | Self::Log(_)
             | Self::Down(_)
             | Self::NobodyServes(_)
             | Self::Witness(_)

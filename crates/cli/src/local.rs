@@ -7,6 +7,7 @@ mod end;
 mod env;
 mod fault;
 mod list;
+mod logs;
 pub(crate) mod report;
 pub(crate) mod signals;
 mod status;
@@ -68,6 +69,7 @@ async fn dispatch(context: Context, command: LocalCommand) -> Result<Exit, Failu
         LocalCommand::Freeze(victim) => fault::inflict(&context, victim, Fault::Freeze).await,
         LocalCommand::Thaw(victim) => fault::inflict(&context, victim, Fault::Thaw).await,
         LocalCommand::Wipe(victim) => fault::inflict(&context, victim, Fault::Wipe).await,
+        LocalCommand::Logs(asked) => logs::logs(&context, asked).await,
         LocalCommand::Env { which, shell } => env::env(&context, which, shell).await,
         LocalCommand::Down(which) => end::down(&context, which).await,
         LocalCommand::Destroy { which, yes } => end::destroy(&context, which, yes).await,

@@ -35,6 +35,15 @@ pub(crate) enum Width {
     Wide,
 }
 
+/// Who reads what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// Somebody may.
+    There,
+    /// They have seen enough, as `head` has: no failure, and a reason to end what has no other end.
+    Gone,
+}
+
 /// Prints results in one format.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
@@ -68,9 +77,9 @@ impl Output {
         if self.is_data() { Ok(()) } else { raw(format!("{line}\n").as_bytes()) }
     }
 
-    /// Prints one event of a stream.
-    pub(crate) fn event(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        let printed = match self.format {
+    /// Prints one event of a stream, and says whether anybody reads it.
+    pub(crate) fn event(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<Reader, Failure> {
+        let mut printed = match self.format {
             Format::Table | Format::Wide => text(),
             Format::Json => serde_json::to_string(value).map_err(|source| unprintable(&source))?,
             Format::Yaml => {
@@ -78,8 +87,8 @@ impl Output {
                 format!("---\n{}", document.trim_end())
             }
         };
-        raw(printed.as_bytes())?;
-        raw(b"\n")
+        printed.push('\n');
+        write(printed.as_bytes())
     }
 
     /// Prints a failure: what, why, and what to try.
@@ -96,11 +105,14 @@ impl Output {
 
 /// Prints bytes as they are, whatever the format.
 pub(crate) fn raw(bytes: &[u8]) -> Result<(), Failure> {
+    write(bytes).map(drop)
+}
+
+fn write(bytes: &[u8]) -> Result<Reader, Failure> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        // Whoever reads has seen enough, as `head` has.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.map_err(Failure::Unprintable),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        printed => printed.map(|()| Reader::There).map_err(Failure::Unprintable),
     }
 }
 

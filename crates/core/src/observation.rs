@@ -14,7 +14,7 @@ use crate::{
     launch::LaunchSpec,
     permit::Permit,
     record::{Record, Versioned},
-    step::EtcdStep,
+    step::{EtcdStep, Step},
     version::{EtcdVersion, Minor},
 };
 
@@ -103,6 +103,8 @@ pub enum Marker {
         generation: Generation,
         /// How often etcd was started on it.
         epoch: u64,
+        /// The learner limit that the incarnation was born with; unknown on a disk that an earlier release started.
+        max_learners: Option<u8>,
     },
     /// A marker without the data that it stands for: the member lost its disk.
     Hollow {
@@ -301,6 +303,8 @@ pub struct Safeguard {
     pub before: Minor,
     /// The life of the cluster that it was taken of.
     pub incarnation: Incarnation,
+    /// How long ago it was kept, by the clock of the platform that keeps it.
+    pub age: Duration,
 }
 
 /// A membership call that this manager made and whose outcome it does not know.
@@ -310,6 +314,33 @@ pub struct Unsettled {
     pub step: EtcdStep,
     /// When the call was given up.
     pub since: Mono,
+}
+
+/// Whether a step that failed may have happened all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failure {
+    /// Certainly not.
+    NotApplied,
+    /// Perhaps.
+    Unknown,
+}
+
+/// A step that this manager could not carry out, and when it tries again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Setback {
+    /// The step.
+    pub step: Step,
+    /// What is known of its last try.
+    pub failure: Failure,
+    /// Why it failed, the last time.
+    pub why: Blocker,
+    /// How often in a row.
+    pub tries: u32,
+    /// When it failed first.
+    pub since: Mono,
+    /// When it may be tried again.
+    pub due: Mono,
 }
 
 /// Everything that one pass saw.
@@ -334,10 +365,21 @@ pub struct Observation {
     pub safeguards: Vec<Safeguard>,
     /// The last membership call whose outcome is unknown.
     pub unsettled: Option<Unsettled>,
+    /// Steps that failed and wait for their next try, or were due again not long ago.
+    pub setbacks: Vec<Setback>,
     /// When this manager first saw the open mutation.
     pub open_since: Option<Mono>,
     /// Which slots can be given up.
     pub slots: SlotPolicy,
     /// The platform's default for a wait between two looks while something is in flight.
     pub pace: Duration,
+}
+
+impl Observation {
+    /// The slot at one of the member's peer URLs. Says where it lives only of a member that the record does not know by its ID
+    /// (rule 5).
+    pub(crate) fn slot_at(&self, row: &RosterMember) -> Option<Slot> {
+        let at = |view: &SlotView| row.peer_urls.iter().any(|url| url == view.address.peer.as_str());
+        self.ground.iter().find(|(_, view)| at(view)).map(|(&slot, _)| slot)
+    }
 }

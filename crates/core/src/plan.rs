@@ -1,7 +1,8 @@
 //! The planner: from what was declared and what one pass saw to at most one step.
 //!
 //! One module per concern, asked in one fixed order. A concern either acts, or is idle (with reasons when it waits for
-//! something), or holds: only a hold stops the concerns below it (DESIGN §2). Nothing is remembered between two calls.
+//! something), or holds: only a hold stops the concerns below it (DESIGN §2). An act that failed just now is passed over until it
+//! is due again, where that is safe ([`setback`]). Nothing is remembered between two calls.
 
 use serde::Serialize;
 
@@ -30,6 +31,7 @@ mod rebuild;
 mod replacement;
 mod roll;
 mod scale_in;
+mod setback;
 mod vacancy;
 
 #[cfg(test)]
@@ -127,8 +129,11 @@ pub fn plan(desired: &Desired, observation: &Observation, now: Mono) -> Plan {
     for concern in concerns {
         match concern(&situation) {
             Verdict::Act(step) => {
-                let fence = fence(&step, observation);
-                return Plan { act: Some((step, fence)), reasons, next: Wake::Now };
+                let Some(setback) = setback::puts_off(&situation, &step) else {
+                    let fence = fence(&step, observation);
+                    return Plan { act: Some((step, fence)), reasons, next: Wake::Now };
+                };
+                reasons.push(setback::reason(setback));
             }
             Verdict::Idle(more) => reasons.extend(more),
             Verdict::Hold(more) => {
@@ -160,6 +165,9 @@ fn is_at_rest(reason: &Reason) -> bool {
         reason,
         Reason::NothingToCreate
             | Reason::Hibernating
+            | Reason::RecordLostAsleep
+            | Reason::LearnerLimitUnknown
+            | Reason::LearnerLimitsDiffer { .. }
             | Reason::DataInTheWay { .. }
             | Reason::BadOption(_)
             | Reason::VersionPath(_)

@@ -11,7 +11,7 @@ use crate::{
     launch::OptionError,
     observation::Blocker,
     size::Size,
-    step::EtcdStep,
+    step::{EtcdStep, Step},
     version::{EtcdVersion, PathError},
 };
 
@@ -29,6 +29,11 @@ pub enum Reason {
     DiskUnknown { slot: Slot, why: Blocker },
     #[error("slot {slot} is not at the gate yet: {why}")]
     NotAtGate { slot: Slot, why: Blocker },
+    #[error(
+        "etcd {version} ended in slot {slot} before anything was stored: {why}; set another version or other options, which take effect at \
+         once; the same is tried again every minute"
+    )]
+    BirthFailed { slot: Slot, version: EtcdVersion, why: Blocker },
     #[error("founder in slot {slot} does not serve yet: {why}")]
     FounderSilent { slot: Slot, why: Blocker },
     #[error(
@@ -40,6 +45,21 @@ pub enum Reason {
         "the disks belong to different incarnations ({first} in slot {slot}, {other} elsewhere): remove the one that is not wanted"
     )]
     MixedIncarnations { slot: Slot, first: Incarnation, other: Incarnation },
+    #[error(
+        "hibernating, and the record is lost: all disks are kept; set a size of 1 or more to wake the cluster, and its record is made \
+         again from the disks"
+    )]
+    RecordLostAsleep,
+    #[error(
+        "the record is lost, and neither the disks nor anything that runs say which learner limit the cluster was born with: put back a \
+         copy of the record; the members' logs must not be replayed under another limit"
+    )]
+    LearnerLimitUnknown,
+    #[error(
+        "the record is lost, and the members were started with different learner limits ({limit}, and {other} in slot {slot}): remove the \
+         disk that is not wanted, or put back a copy of the record"
+    )]
+    LearnerLimitsDiffer { limit: u8, slot: Slot, other: u8 },
     #[error(
         "founders report different clusters ({first} and {other}): two clusters use the same addresses, stop the foreign one"
     )]
@@ -60,15 +80,28 @@ pub enum Reason {
     WrongCluster { expected: ClusterId, got: ClusterId },
     #[error("no leader that a quorum agrees on: waiting for the election")]
     NoLeader,
-    #[error("a call to {step} was given up without an answer: looking again before anything else changes the membership", step = crate::step::Step::Etcd(.0.clone()))]
+    #[error("a call to {step} was given up without an answer: looking again before anything else changes the membership", step = Step::Etcd(.0.clone()))]
     OutcomeUnknown(EtcdStep),
     #[error(
         "member {member} is not in the record and was not added by us: remove it with etcdctl, or adopt the cluster"
     )]
     ForeignMember { member: MemberId },
+    #[error("to {step} failed {tries} times: {why}; it is tried again, and the rest goes on meanwhile")]
+    PutOff { step: Box<Step>, why: Blocker, tries: u32 },
     // --- members
     #[error("voter {member} in slot {slot} does not answer: {why}")]
     VoterSilent { member: MemberId, slot: Slot, why: Blocker },
+    #[error(
+        "voter {member} in slot {slot} answers, but follows {} while a quorum follows {leader}: it is not replaced while it answers, and no \
+         other voter is stopped or removed; check that it and its peers reach each other, and restart it if they do",
+        .follows.map_or_else(|| "no leader".to_owned(), |other| other.to_string())
+    )]
+    VoterAlone { member: MemberId, slot: Slot, follows: Option<MemberId>, leader: MemberId },
+    #[error(
+        "voter {member} in slot {slot} is {behind} entries behind: no other voter is stopped or removed before it has caught up; check its \
+         disk and its network if it does not"
+    )]
+    VoterBehind { member: MemberId, slot: Slot, behind: u64 },
     #[error("voter {member} does not answer and has no slot")]
     VoterAstray { member: MemberId },
     #[error(
@@ -134,6 +167,10 @@ pub enum Reason {
     NoWayBack { slot: Slot, version: EtcdVersion },
     #[error("no restart while voter {member} does not answer")]
     RollBlocked { member: MemberId },
+    #[error(
+        "no restart while data are on their way to learner {member}: it would have to begin again; set the size back if it never catches up"
+    )]
+    RollWaitsForLearner { member: MemberId },
     #[error("waiting for the storage of all members to come down to {to}")]
     DowngradeRunning { to: String },
     #[error("hibernating: all disks are kept; set a size of 1 or more to wake the cluster")]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{ClusterId, Generation, Incarnation, MemberId, RecordRevision, Slot},
+    id::{ClusterId, Generation, Incarnation, InstanceId, MemberId, RecordRevision, Slot},
     launch::{LaunchSpec, Template},
 };
 
@@ -46,6 +46,10 @@ pub struct Seat {
     pub epoch: u64,
     /// What its instance runs from its next start on.
     pub launch: LaunchSpec,
+    /// The instance that gets this seat's founder permit, written down before the permit is given: nobody else is ever started as
+    /// this founder, also when instance, permit and disk are gone together (rule 2). Only while the birth is `Forming`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub founder: Option<InstanceId>,
 }
 
 /// A change whose outcome is not known yet (write-ahead intent, reliability.md P7).
@@ -97,7 +101,8 @@ pub struct Record {
     pub slots: BTreeMap<Slot, Seat>,
     /// The mutation in flight.
     pub open: Option<Mutation>,
-    /// What a member was last restarted with in vain: not tried again until the user names something else.
+    /// What a member was last restarted with in vain: not tried again until the user names something else. While the birth is
+    /// `Forming`: what the founders were started with in vain, tried again only now and then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Template>,
 }
@@ -120,7 +125,7 @@ impl Record {
     /// Reserves `slot` for a member to come, under a generation of its own. Whoever held it before has lost it.
     pub fn reserve(&mut self, slot: Slot, launch: LaunchSpec) {
         self.generation = self.generation.next();
-        self.slots.insert(slot, Seat { generation: self.generation, member: None, epoch: 0, launch });
+        self.slots.insert(slot, Seat { generation: self.generation, member: None, epoch: 0, launch, founder: None });
     }
 
     /// The slot that `member` holds.
@@ -152,5 +157,17 @@ mod tests {
             assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record, "{text}");
         }
         assert_eq!(record.slots[&Slot(11)].generation, Generation(2));
+    }
+
+    #[test]
+    fn a_founder_survives_the_text_and_an_earlier_record_has_none() {
+        let template = Template::new("3.6.16".parse().unwrap(), EtcdOptions::default());
+        let mut record = Record::unborn(Incarnation::first("4f1c"));
+        record.reserve(Slot(0), LaunchSpec { template, max_learners: MAX_LEARNERS });
+        let earlier = serde_json::to_string(&record).unwrap();
+        assert!(!earlier.contains("founder"), "{earlier}");
+        assert_eq!(serde_json::from_str::<Record>(&earlier).unwrap(), record);
+        record.slots.entry(Slot(0)).and_modify(|seat| seat.founder = Some(InstanceId("pod:0".to_owned())));
+        assert_eq!(serde_json::from_str::<Record>(&serde_json::to_string(&record).unwrap()).unwrap(), record);
     }
 }

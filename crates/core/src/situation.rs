@@ -20,6 +20,13 @@ use crate::{
 /// Evidence older than this does not carry a promotion (reliability.md, P4).
 const FRESH: Duration = Duration::from_secs(1);
 
+/// How long a running member has not answered before it counts as one that serves nothing.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// Raft entries that a voter may be behind and still make up for another one that is taken down: what a busy leader commits in
+/// the second that an answer may be old.
+const IN_STEP: u64 = 1_000;
+
 /// Bytes of database that may be on their way to learners at once: each takes a snapshot of its own from the leader.
 const BYTES_IN_FLIGHT: u64 = 1 << 30;
 
@@ -148,6 +155,23 @@ impl<'a> Situation<'a> {
         member.status.is_some() && self.now.since(member.asked) <= FRESH
     }
 
+    /// Raft entries that the member has to apply still, by its own answer and that of the voter that knows of most.
+    pub(crate) fn behind(&self, member: &Member<'_>) -> Option<u64> {
+        let committed = self.voters().filter_map(|voter| voter.status).map(|status| status.committed).max()?;
+        Some(committed.saturating_sub(member.status?.applied))
+    }
+
+    /// A healthy voter that has about what was acknowledged. One that lacks much of it answers and votes, but without the voter
+    /// that is taken down nothing is acknowledged before it has caught up, and it could not lead.
+    pub(crate) fn is_in_step(&self, voter: &Member<'_>) -> bool {
+        self.is_healthy(voter) && self.behind(voter).is_some_and(|behind| behind <= IN_STEP)
+    }
+
+    /// The first voter, other than `except`, that could not make up for `except` being stopped or removed.
+    pub(crate) fn unfit_voter(&self, except: Option<MemberId>) -> Option<&Member<'a>> {
+        self.voters().find(|voter| Some(voter.id()) != except && !self.is_in_step(voter))
+    }
+
     /// The first voter, other than `except`, that is not healthy.
     pub(crate) fn sick_voter(&self, except: Option<MemberId>) -> Option<&Member<'a>> {
         self.voters().find(|voter| Some(voter.id()) != except && !self.is_healthy(voter))
@@ -173,11 +197,25 @@ impl<'a> Situation<'a> {
         }
     }
 
-    /// What a person is told of a voter that is not healthy.
+    /// What a person is told of a voter that is not healthy, or not in step.
     pub(crate) fn sickness(&self, voter: &Member<'_>) -> Option<Reason> {
-        let lost = || Blocker("it follows no leader".to_owned());
-        let why = self.silence(voter).map_or_else(lost, |(why, _)| why.clone());
-        Some(Reason::VoterSilent { member: voter.id(), slot: voter.slot?, why })
+        let (member, slot) = (voter.id(), voter.slot?);
+        if let Some(astray) = self.follows_nobody(voter) {
+            return Some(astray);
+        }
+        if let Some(behind) = self.behind(voter).filter(|_| self.is_healthy(voter)) {
+            return Some(Reason::VoterBehind { member, slot, behind });
+        }
+        let stale = || Blocker("no fresh answer of its own".to_owned());
+        let why = self.silence(voter).map_or_else(stale, |(why, _)| why.clone());
+        Some(Reason::VoterSilent { member, slot, why })
+    }
+
+    /// A voter that answers, and does not follow the leader of the others: cut off from its peers, not from us.
+    pub(crate) fn follows_nobody(&self, voter: &Member<'_>) -> Option<Reason> {
+        let (slot, leader) = (voter.slot?, self.leader?);
+        let follows = voter.status.filter(|_| self.is_fresh(voter))?.leader;
+        (follows != Some(leader)).then(|| Reason::VoterAlone { member: voter.id(), slot, follows, leader })
     }
 
     /// Whether the member is to be given up (rule 7: unreachable is not dead).
@@ -228,6 +266,15 @@ impl<'a> Situation<'a> {
     pub(crate) fn is_serving(&self, slot: Slot) -> bool {
         let answers = self.observation.status.get(&slot).is_some_and(|status| status.known().is_some());
         answers || self.peer_port(slot).is_some_and(|port| port.cluster.is_none_or(|c| Some(c) == self.cluster()))
+    }
+
+    /// Whether the slot's etcd may serve, or be about to: a manager that has just begun, an answer that came late or a process that
+    /// was just started says nothing against it. Nobody is stopped for one answer that was missed.
+    pub(crate) fn was_heard_lately(&self, slot: Slot) -> bool {
+        let began = self.instance(slot).map_or(self.now, |instance| instance.since);
+        let status = self.observation.status.get(&slot);
+        let silent = |since: Mono| self.now.since(since.max(began)) >= SILENCE;
+        !status.and_then(Probe::unknown_since).is_some_and(silent)
     }
 
     /// The permit that was written for the seat that the slot has now; one of an earlier seat says nothing.
@@ -348,8 +395,7 @@ impl<'a> Situation<'a> {
 
 fn join<'a>(observation: &'a Observation, record: &'a Record, roster: &'a Roster) -> Vec<Member<'a>> {
     let by_url = |row: &RosterMember| {
-        let at = |view: &SlotView| row.peer_urls.iter().any(|url| url == view.address.peer.as_str());
-        let (&slot, _) = observation.ground.iter().find(|(_, view)| at(view))?;
+        let slot = observation.slot_at(row)?;
         // Only a seat that waits for its ID, or has none yet: everybody else is known by ID.
         let seat = record.slots.get(&slot)?;
         seat.member.is_none().then_some(slot)

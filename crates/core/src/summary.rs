@@ -197,7 +197,10 @@ fn is_converged(s: &Situation<'_>, plan: &Plan, ready: usize) -> bool {
     }
     if s.desired.size.is_zero() {
         let still = |view: &crate::observation::SlotView| view.instance.known().is_some_and(Option::is_none);
-        let asleep = plan.reasons.iter().all(|r| matches!(r, Reason::Hibernating | Reason::NothingToCreate));
+        let asleep = plan
+            .reasons
+            .iter()
+            .all(|r| matches!(r, Reason::Hibernating | Reason::RecordLostAsleep | Reason::NothingToCreate));
         return asleep && s.observation.ground.values().all(still);
     }
     let wanted = s.wanted_launch();
@@ -208,12 +211,13 @@ fn is_converged(s: &Situation<'_>, plan: &Plan, ready: usize) -> bool {
 }
 
 fn phase(s: &Situation<'_>, plan: &Plan, ready: usize) -> ClusterPhase {
+    let said = |wanted: fn(&Reason) -> bool| plan.reasons.iter().any(wanted);
     match s.record.birth {
+        Birth::Unborn if said(|reason| matches!(reason, Reason::RecordLostAsleep)) => return ClusterPhase::Hibernated,
         Birth::Unborn => return ClusterPhase::Pending,
         Birth::Forming => return ClusterPhase::Creating,
         Birth::Formed(_) => {}
     }
-    let said = |wanted: fn(&Reason) -> bool| plan.reasons.iter().any(wanted);
     if said(|reason| matches!(reason, Reason::QuorumLost { .. })) {
         return ClusterPhase::QuorumLost;
     }
@@ -292,6 +296,8 @@ mod tests {
         let asleep = summary(&falling_asleep.asleep());
         assert_eq!((asleep.phase, asleep.converged), (ClusterPhase::Hibernated, true));
         assert!(asleep.members.iter().all(|row| row.health == MemberHealth::Stopped));
+        let lost = summary(&Scenario::formed("VVV").size(Size::ZERO).asleep().without_record());
+        assert_eq!((lost.phase, lost.converged), (ClusterPhase::Hibernated, true));
     }
 
     #[test]

@@ -73,10 +73,12 @@ pub(crate) fn may_answer(slot: &GroundSlot) -> bool {
 pub(crate) struct Route {
     /// Where.
     pub(crate) slot: Slot,
-    /// Who answered there last.
+    /// Which of our members answered there last; nobody where a member of another cluster did.
     pub(crate) member: Option<MemberId>,
     /// Its role, by its own words.
     pub(crate) role: Option<Role>,
+    /// Whom it believes to lead.
+    pub(crate) follows: Option<MemberId>,
     /// How to ask.
     pub(crate) client: Client,
 }
@@ -88,7 +90,7 @@ pub(crate) struct Routes {
     pub(crate) cluster: Option<ClusterId>,
     /// Whom the newest term believes to lead.
     pub(crate) leader: Option<MemberId>,
-    /// The leader first, then voters that answer, then others that answer, then the silent.
+    /// The leader first, then voters that answer, then others that answer, then the silent and strangers.
     pub(crate) in_turn: Vec<Route>,
 }
 
@@ -99,13 +101,16 @@ impl Routes {
         statuses: &BTreeMap<Slot, Probe<MemberStatus>>,
         contacts: &mut Contacts,
     ) -> Self {
-        let leader = leader(statuses.values().filter_map(Probe::known));
+        // A stranger at one of our addresses leads, votes and promotes in a cluster of its own.
+        let is_ours = |status: &&MemberStatus| cluster.is_none_or(|cluster| cluster == status.cluster);
+        let leader = leader(statuses.values().filter_map(Probe::known).filter(is_ours));
         let places = ground.slots.iter().filter(|(_, place)| may_answer(place));
         let mut in_turn: Vec<Route> = places
             .filter_map(|(&slot, place)| {
-                let status = statuses.get(&slot).and_then(Probe::known);
+                let status = statuses.get(&slot).and_then(Probe::known).filter(is_ours);
                 let (member, role) = (status.map(|status| status.member), status.map(|status| status.role));
-                Some(Route { slot, member, role, client: contacts.client(&place.dial.client).ok()? })
+                let follows = status.and_then(|status| status.leader);
+                Some(Route { slot, member, role, follows, client: contacts.client(&place.dial.client).ok()? })
             })
             .collect();
         in_turn.sort_by_key(|route| {
@@ -127,7 +132,8 @@ impl Routes {
         voters.map(|route| self.held_to_its_cluster(&route.client))
     }
 
-    fn held_to_its_cluster(&self, client: &Client) -> Client {
+    /// The same client, that takes no other cluster's answer for ours.
+    pub(crate) fn held_to_its_cluster(&self, client: &Client) -> Client {
         match self.cluster {
             Some(cluster) => client.expect_cluster(etcdop_etcd::ClusterId(cluster.0)),
             None => client.clone(),

@@ -48,7 +48,7 @@ impl Stage {
             let id = Some(MemberId(status.header.member_id.0));
             record.birth = Birth::Formed(ClusterId(status.header.cluster_id.0));
             record.generation = generation;
-            record.slots.insert(slot, Seat { generation, member: id, epoch: 1, launch: launch() });
+            record.slots.insert(slot, Seat { generation, member: id, epoch: 1, launch: launch(), founder: None });
             slots.insert(slot, running(member, &format!("first-of-{slot}")));
         }
         Self::new(Ground { record: Ok(revision(1, record)), slots, safeguards: Vec::new() })
@@ -136,7 +136,7 @@ pub(crate) fn running(member: &etcd::Etcd, id: &str) -> GroundSlot {
     }
 }
 
-fn launch() -> LaunchSpec {
+pub(crate) fn launch() -> LaunchSpec {
     let template = Template::new(EtcdVersion::new(3, 6, 0), EtcdOptions::default());
     LaunchSpec { template, max_learners: 8 }
 }

@@ -8,17 +8,22 @@ use etcdop_core::{
     desired::Desired,
     fence::Fence,
     id::Mono,
+    observation::Failure,
     plan::{Plan, Wake, plan},
     reason::Reason,
-    step::{EtcdStep, GroundStep, Step},
+    step::{EtcdStep, Step},
 };
 use tokio::{sync::watch, time::sleep};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{backoff::Backoff, pace::Pace};
+use self::{
+    backoff::Backoff,
+    pace::Pace,
+    passage::{Passage, passage},
+};
 use crate::{
     clock::Clock,
-    execute::{Attempt, Hands},
+    execute::{Attempt, Hands, Retry},
     observe::{Observer, Seen},
     outcome::Outcome,
     platform::Platform,
@@ -28,6 +33,7 @@ use crate::{
 
 mod backoff;
 mod pace;
+mod passage;
 
 /// Keeps one cluster.
 #[derive(Debug)]
@@ -118,11 +124,12 @@ impl<P: Platform> Driver<P> {
     async fn pass(&mut self) {
         let desired = self.desired.borrow_and_update().clone();
         self.pass += 1;
-        let (seen, plan, now) = look_once(&mut self.observer, &*self.platform, &desired, self.clock).await;
+        let (seen, plan, now) =
+            look_once(&mut self.observer, &*self.platform, &desired, self.clock, &mut self.backoff).await;
         self.publish(now, desired, seen, plan.clone());
         let acted = match &plan.act {
             Some((step, fence)) => self.act(step, fence).await,
-            None => Acted::Not { retry: None },
+            None => Acted::Not { retry: self.backoff.next_due(self.clock.now()) },
         };
         match acted {
             Acted::Changed => self.pace.moved(),
@@ -135,8 +142,10 @@ impl<P: Platform> Driver<P> {
         if let Some(wait) = self.backoff.wait(step, now) {
             return Acted::Not { retry: Some(wait) };
         }
-        if self.errand.is_some() && waits_for_errand(step) {
-            return Acted::Not { retry: None };
+        match self.errand.as_ref().map(|errand| passage(step, &errand.step, &self.published.borrow().observation)) {
+            None | Some(Passage::Beside) => {}
+            Some(Passage::Waits) => return Acted::Not { retry: None },
+            Some(Passage::Instead) => self.give_errand_up(),
         }
         if takes_long(step) {
             let (hands, routes) = (self.hands.clone(), self.observer.routes().clone());
@@ -147,6 +156,14 @@ impl<P: Platform> Driver<P> {
         }
         let attempt = self.hands.carry_out(self.observer.routes(), step, fence).await;
         self.conclude(step.clone(), attempt, now)
+    }
+
+    /// Whatever the member still does about it is of no use any more.
+    fn give_errand_up(&mut self) {
+        if let Some(Errand { step, began, .. }) = self.errand.take() {
+            let outcome = Outcome::Unknown("its member is dead and is being removed".to_owned());
+            self.conclude(step, outcome.into(), began);
+        }
     }
 
     /// Takes note of what became of a step.
@@ -160,13 +177,11 @@ impl<P: Platform> Driver<P> {
         }
         let acted = match &outcome {
             Outcome::Done => {
-                self.backoff.succeeded();
+                self.backoff.succeeded(&step);
                 Acted::Changed
             }
-            Outcome::NotApplied(why) | Outcome::Unknown(why) => {
-                self.backoff.failed(&step, why, retry, now);
-                Acted::Not { retry: None }
-            }
+            Outcome::NotApplied(why) => self.fail(&step, Failure::NotApplied, why, retry, now),
+            Outcome::Unknown(why) => self.fail(&step, Failure::Unknown, why, retry, now),
         };
         if let (Outcome::Unknown(_), Step::Etcd(call)) = (&outcome, &step)
             && call.changes_membership()
@@ -179,12 +194,17 @@ impl<P: Platform> Driver<P> {
             self.steps.pop_front();
         }
         self.steps.push_back(Arc::new(report));
-        let setback = self.backoff.setback(now);
+        let setback = self.backoff.setbacks(now).pop();
         self.published.send_modify(|published| {
             published.steps = self.steps.iter().cloned().collect();
             published.setback = setback;
         });
         acted
+    }
+
+    fn fail(&mut self, step: &Step, failure: Failure, why: &str, retry: Retry, now: Mono) -> Acted {
+        self.backoff.failed(step, failure, why, retry, now);
+        Acted::Not { retry: None }
     }
 
     fn publish(&mut self, now: Mono, desired: Desired, seen: Seen, plan: Plan) {
@@ -195,7 +215,7 @@ impl<P: Platform> Driver<P> {
             observation: Arc::new(seen.observation),
             plan,
             steps: self.steps.iter().cloned().collect(),
-            setback: self.backoff.setback(now),
+            setback: self.backoff.setbacks(now).pop(),
             busy: self.errand.as_ref().map(|errand| errand.step.to_string()),
         });
     }
@@ -239,8 +259,9 @@ pub async fn look<P: Platform>(platform: &P, desired: Desired, tuning: Tuning) -
     let clock = Clock::start();
     // Everybody is a newcomer to somebody who looks once.
     let mut observer = Observer::new(clock, Tuning { newcomer: tuning.budget, ..tuning });
-    let _ = look_once(&mut observer, platform, &desired, clock).await;
-    let (seen, plan, now) = look_once(&mut observer, platform, &desired, clock).await;
+    let mut nothing_failed = Backoff::default();
+    let _ = look_once(&mut observer, platform, &desired, clock, &mut nothing_failed).await;
+    let (seen, plan, now) = look_once(&mut observer, platform, &desired, clock, &mut nothing_failed).await;
     let observation = Arc::new(seen.observation);
     Published { pass: 1, at: now, desired, observation, plan, steps: Vec::new(), setback: None, busy: None }
 }
@@ -250,9 +271,11 @@ async fn look_once<P: Platform>(
     platform: &P,
     desired: &Desired,
     clock: Clock,
+    backoff: &mut Backoff,
 ) -> (Seen, Plan, Mono) {
-    let seen = observer.observe(platform, desired).await;
+    let mut seen = observer.observe(platform, desired).await;
     let now = clock.now();
+    seen.observation.setbacks = backoff.setbacks(now);
     let plan = match &seen.record {
         Ok(()) => plan(desired, &seen.observation, now),
         Err(why) => Plan { act: None, reasons: vec![Reason::RecordUnknown(why.clone())], next: Wake::Soon },
@@ -268,14 +291,6 @@ fn takes_long(step: &Step) -> bool {
             EtcdStep::Compact { .. } | EtcdStep::Defragment(_) | EtcdStep::PadLog { .. } | EtcdStep::Snapshot { .. }
         )
     )
-}
-
-/// Whether a step has to wait while another one takes long: everything that could disturb a member or the membership.
-fn waits_for_errand(step: &Step) -> bool {
-    match step {
-        Step::Etcd(_) | Step::Ground(GroundStep::Retire(..) | GroundStep::Discard(..)) => true,
-        Step::Ground(GroundStep::Ensure(_) | GroundStep::Permit(_)) | Step::Record(_) => false,
-    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 //! act on what is true now (DESIGN §2). Not a test build's assertion: it is always on.
 
 use etcdop_core::{
-    fence::Fence,
+    fence::{Fence, RosterDigest},
+    id::{MemberId, Slot},
     step::{GroundStep, Step},
 };
 
 use crate::{contact::Routes, observe::roster, platform::Platform, tuning::Tuning};
+
+mod bystanders;
 
 /// Why a step is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,9 +23,15 @@ pub(crate) enum Refusal {
     #[error("the member list has changed since")]
     RosterMoved,
     #[error("slot {0} holds another instance than before")]
-    InstanceMoved(etcdop_core::id::Slot),
+    InstanceMoved(Slot),
     #[error("the plan came without a member list to hold against etcd's")]
     NoRoster,
+    #[error("member {0} does not answer any more: {1}")]
+    Silent(MemberId, String),
+    #[error("member {0} follows no leader any more")]
+    Leaderless(MemberId),
+    #[error("the members do not agree on a leader any more")]
+    LeaderMoved,
 }
 
 /// Whether everything that `step` rests on still holds.
@@ -39,15 +48,21 @@ pub(crate) async fn check<P: Platform>(
         Step::Etcd(_) if fence.roster.is_none() => return Err(Refusal::NoRoster),
         Step::Etcd(_) | Step::Ground(_) => {}
     }
-    // The list last: of the two it is the one that the step itself depends on.
+    // etcd last: what it says is what the step itself depends on.
     ground(platform, step, fence).await?;
-    match &fence.roster {
-        None => Ok(()),
-        Some(expected) => {
-            let now = roster::ask(routes.clone(), tuning).await.map_err(|why| Refusal::RosterUnknown(why.0))?;
-            if now.digest() == *expected { Ok(()) } else { Err(Refusal::RosterMoved) }
+    let list = async {
+        match &fence.roster {
+            None => Ok(()),
+            Some(expected) => list(routes, tuning, expected).await,
         }
-    }
+    };
+    let (list, members) = tokio::join!(list, bystanders::check(routes, tuning, step));
+    list.and(members)
+}
+
+async fn list(routes: &Routes, tuning: &Tuning, expected: &RosterDigest) -> Result<(), Refusal> {
+    let now = roster::ask(routes.clone(), tuning).await.map_err(|why| Refusal::RosterUnknown(why.0))?;
+    if now.digest() == *expected { Ok(()) } else { Err(Refusal::RosterMoved) }
 }
 
 async fn ground<P: Platform>(platform: &P, step: &Step, fence: &Fence) -> Result<(), Refusal> {

@@ -26,7 +26,8 @@ fn marked(marker: &etcdop_guard::Marker, data: DataState) -> Marker {
     let generation = Generation(marker.generation.0);
     if data == DataState::HasWal {
         let member = marker.member.map(|member| MemberId(member.0));
-        Marker::Owned { incarnation, member, generation, epoch: marker.epoch.0 }
+        let max_learners = marker.max_learners.map(|limit| limit.0);
+        Marker::Owned { incarnation, member, generation, epoch: marker.epoch.0, max_learners }
     } else {
         Marker::Hollow { incarnation, generation }
     }
@@ -38,6 +39,7 @@ pub fn seat(record: &Record, seat: &Seat) -> Option<etcdop_guard::Seat> {
         incarnation: record.incarnation.to_string().parse().ok()?,
         member: seat.member.map(|member| etcdop_guard::MemberId(member.0)),
         generation: etcdop_guard::Generation(seat.generation.0),
+        max_learners: Some(etcdop_guard::LearnerLimit(record.max_learners)),
         epoch: etcdop_guard::Epoch(seat.epoch),
     })
 }

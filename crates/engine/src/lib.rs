@@ -13,4 +13,5 @@ mod observe;
 pub mod outcome;
 pub mod platform;
 pub mod publish;
+pub mod safeguards;
 pub mod tuning;

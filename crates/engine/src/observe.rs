@@ -190,6 +190,8 @@ impl Observer {
             peer_ports,
             safeguards: ground.safeguards.clone(),
             unsettled: self.unsettled.clone(),
+            // The driver knows them.
+            setbacks: Vec::new(),
             open_since: self.memory.open_since(&self.record.value, now),
             slots: platform.slot_policy(),
             pace: platform.pace(),

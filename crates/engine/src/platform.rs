@@ -71,6 +71,8 @@ pub struct Ground {
 /// - `observe` reads live, never from a cache that may lag behind the platform's own writes, and ends within a deadline.
 /// - `commit` is a compare-and-swap and durable when it returns `Ok`.
 /// - `apply` is idempotent, touches exactly the instance or volume named, and never waits for etcd.
+/// - `Ensure` holds every slot that can be held, and leaves one that cannot as it was: then it is `NotApplied` and says which and
+///   why. One unusable slot keeps no other from running.
 /// - Instances that the layout holds are started again when they end, with the launch spec declared at that moment.
 pub trait Platform: Send + Sync + 'static {
     /// Which slots it can give up.

@@ -3,7 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use etcdop_core::{desired::Desired, id::Mono, observation::Observation, plan::Plan, step::Step};
+use etcdop_core::{
+    desired::Desired,
+    id::Mono,
+    observation::{Observation, Setback},
+    plan::Plan,
+    step::Step,
+};
 use serde::Serialize;
 
 use crate::outcome::Outcome;
@@ -26,7 +32,7 @@ pub struct Published {
     pub plan: Plan,
     /// The newest steps, the oldest of them first.
     pub steps: Vec<Arc<StepReport>>,
-    /// The step that keeps failing, if one does.
+    /// The step that failed last, if it keeps failing.
     pub setback: Option<Setback>,
     /// The long step that is under way, in words.
     pub busy: Option<String>,
@@ -47,19 +53,4 @@ pub struct StepReport {
     pub took: Duration,
     /// When it began.
     pub at: Mono,
-}
-
-/// A step that was not carried out, and is tried again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Setback {
-    /// The step in words.
-    pub text: String,
-    /// The step.
-    pub step: Step,
-    /// Why not, the last time.
-    pub why: String,
-    /// How often in a row.
-    pub tries: u32,
-    /// When it failed first.
-    pub since: Mono,
 }

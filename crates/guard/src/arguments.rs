@@ -6,8 +6,8 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt,
-    os::unix::ffi::OsStrExt,
     net::SocketAddr,
+    os::unix::ffi::OsStrExt,
     path::{self, Path, PathBuf},
 };
 
@@ -106,9 +106,10 @@ pub(crate) enum Usage {
     BadAddress(OsString),
     NoCommand,
     LedgerOnData,
+    NoDataDir(PathBuf),
     OtherDataDir(OsString),
     Forbidden(&'static str),
-    ForbiddenVariable(&'static str),
+    ForbiddenVariable { name: &'static str, instead: &'static str },
 }
 
 impl fmt::Display for Usage {
@@ -126,12 +127,20 @@ impl fmt::Display for Usage {
             Self::LedgerOnData => {
                 f.write_str("--ledger lies inside --data-dir: a wiped disk would bring its used permit back to life")
             }
+            Self::NoDataDir(path) => write!(
+                f,
+                "etcd's own command lacks --data-dir, so etcd would take another directory than the guarded one: \
+                 write --data-dir={} behind --",
+                path.display()
+            ),
             Self::OtherDataDir(path) => {
                 write!(f, "etcd is given data directory '{}', which is not the guarded one", path.display())
             }
-            Self::Forbidden(flag) => write!(f, "etcd's {flag} is not possible here: it goes past what is checked"),
-            Self::ForbiddenVariable(name) => {
-                write!(f, "environment variable {name} is not possible here: it goes past what is checked")
+            Self::Forbidden(flag) => {
+                write!(f, "etcd's {flag} is not possible here: it goes past what is checked, leave it out")
+            }
+            Self::ForbiddenVariable { name, instead } => {
+                write!(f, "environment variable {name} is not possible here: unset it{instead}")
             }
         }
     }
@@ -211,6 +220,14 @@ fn address(text: OsString) -> Result<SocketAddr, Usage> {
     text.to_str().and_then(|text| text.parse().ok()).ok_or(Usage::BadAddress(text))
 }
 
+/// What etcd takes from its environment and must not, and what to do in its place.
+const FORBIDDEN: [(&str, &str); 4] = [
+    ("ETCD_CONFIG_FILE", ", and write flags behind --"),
+    ("ETCD_DATA_DIR", ", and write --data-dir behind --"),
+    ("ETCD_WAL_DIR", ""),
+    ("ETCD_FORCE_NEW_CLUSTER", ""),
+];
+
 fn check(
     files: &Files,
     etcd: &EtcdCommand,
@@ -220,6 +237,7 @@ fn check(
         return Err(Usage::LedgerOnData);
     }
     let mut arguments = etcd.arguments.iter();
+    let mut has_data_dir = false;
     while let Some(argument) = arguments.next() {
         let (flag, attached) = split(argument);
         // Go's flags take one dash or two.
@@ -230,16 +248,21 @@ fn check(
                 if absolute(Path::new(value)) != absolute(&files.data_dir) {
                     return Err(Usage::OtherDataDir(value.to_owned()));
                 }
+                has_data_dir = true;
             }
             // etcd ignores every flag beside a configuration file, so those of the permit too.
             Some(b"config-file") => return Err(Usage::Forbidden("--config-file")),
             Some(b"wal-dir") => return Err(Usage::Forbidden("--wal-dir")),
+            // It makes a cluster of one out of any member's disk.
+            Some(b"force-new-cluster") => return Err(Usage::Forbidden("--force-new-cluster")),
             Some(_) | None => {}
         }
     }
-    let forbidden = ["ETCD_CONFIG_FILE", "ETCD_WAL_DIR"];
-    match environment.find_map(|(name, _)| forbidden.into_iter().find(|forbidden| name == *forbidden)) {
-        Some(name) => Err(Usage::ForbiddenVariable(name)),
+    if !has_data_dir {
+        return Err(Usage::NoDataDir(files.data_dir.clone()));
+    }
+    match environment.find_map(|(name, _)| FORBIDDEN.into_iter().find(|(forbidden, _)| name == *forbidden)) {
+        Some((name, instead)) => Err(Usage::ForbiddenVariable { name, instead }),
         None => Ok(()),
     }
 }

@@ -93,16 +93,19 @@ fn restart(marker: &Marker, data: DataState, seat: &Seat) -> Verdict {
     if marker.generation < seat.generation {
         return judged(|marker, seat| Refusal::Retired { marker, seat });
     }
-    // A newer generation than the seat's is no fault of the disk: the seat file may lag behind the record.
+    // Generations are counted through the whole cluster, so a newer one alone may be another slot's disk. The slot's own has one
+    // when a lost record was made again without it: then the list gave the seat its member.
     let same_generation = marker.generation == seat.generation;
-    if same_generation {
-        let strangers = matches!((marker.member, seat.member), (Some(disk), Some(slot)) if disk != slot);
-        if strangers {
-            return judged(|marker, seat| Refusal::Foreign { marker, seat });
-        }
-        if marker.epoch < seat.epoch {
-            return judged(|marker, seat| Refusal::OlderCopy { marker, seat });
-        }
+    let own = match (marker.member, seat.member) {
+        (Some(disk), Some(slot)) => disk == slot,
+        // A founder learns its ID after its first start.
+        (None, _) | (_, None) => same_generation,
+    };
+    if !own {
+        return judged(|marker, seat| Refusal::Foreign { marker, seat });
+    }
+    if same_generation && marker.epoch < seat.epoch {
+        return judged(|marker, seat| Refusal::OlderCopy { marker, seat });
     }
     if data != DataState::HasWal {
         return judged(|marker, _| Refusal::DataLost { marker });
@@ -110,8 +113,9 @@ fn restart(marker: &Marker, data: DataState, seat: &Seat) -> Verdict {
     let Some(epoch) = marker.epoch.0.checked_add(1).map(Epoch) else {
         return Verdict::Refuse(Refusal::MarkerUnreadable { why: "its epoch is the last possible one".to_owned() });
     };
-    let member = if same_generation { marker.member.or(seat.member) } else { marker.member };
-    Verdict::Start { marker: Marker { member, epoch, ..marker.clone() }, first: None }
+    let member = marker.member.or(seat.member);
+    let max_learners = seat.max_learners.or(marker.max_learners);
+    Verdict::Start { marker: Marker { member, max_learners, epoch, ..marker.clone() }, first: None }
 }
 
 fn first_start(
@@ -146,6 +150,7 @@ fn first_start(
         incarnation: permit.incarnation.clone(),
         member: permit.member,
         generation: permit.generation,
+        max_learners: seat.max_learners,
         epoch: Epoch(1),
     };
     Verdict::Start { marker, first: Some(permit.clone()) }

@@ -1,5 +1,6 @@
 //! The one form of all files at the gate: `key=value` lines with fixed keys, each exactly once, in any order, each line
-//! ended by a line break.
+//! ended by a line break. A key that came with a later release may be missing, and is never rendered last: a file that was
+//! cut short must not be taken for one of an earlier release.
 //!
 //! A file that differs in anything was not written by us, or not whole: it is an error with its line, never a guess.
 
@@ -88,29 +89,40 @@ impl Field<'_> {
 
 /// The fields of a file, in the order of `keys`.
 pub(crate) fn fields<'a, const N: usize>(text: &'a str, keys: [&'static str; N]) -> Result<[Field<'a>; N], ParseError> {
-    let mut found: [Option<Field<'a>>; N] = [None; N];
+    let (fields, []) = fields_and_later(text, keys, [])?;
+    Ok(fields)
+}
+
+/// The same, and those fields of `later` that are there: keys that files of earlier releases lack.
+pub(crate) fn fields_and_later<'a, const N: usize, const M: usize>(
+    text: &'a str,
+    keys: [&'static str; N],
+    later: [&'static str; M],
+) -> Result<([Field<'a>; N], [Option<Field<'a>>; M]), ParseError> {
+    let known: Vec<&'static str> = keys.into_iter().chain(later).collect();
+    let mut found: Vec<Option<Field<'a>>> = vec![None; known.len()];
     let mut end = 1;
     for (line, content) in (1..).zip(text.lines()) {
         end = line;
         let Some((key, value)) = content.split_once('=') else {
             return Err(ParseError { line, problem: Problem::NotAField });
         };
-        let Some(at) = keys.iter().position(|known| *known == key) else {
+        let Some(at) = known.iter().position(|known| *known == key) else {
             return Err(ParseError { line, problem: Problem::UnknownKey(key.to_owned()) });
         };
         if found[at].is_some() {
-            return Err(ParseError { line, problem: Problem::DuplicateKey(keys[at]) });
+            return Err(ParseError { line, problem: Problem::DuplicateKey(known[at]) });
         }
-        found[at] = Some(Field { key: keys[at], line, text: value });
+        found[at] = Some(Field { key: known[at], line, text: value });
     }
     if !text.is_empty() && !text.ends_with('\n') {
         return Err(ParseError { line: end, problem: Problem::Unfinished });
     }
     let mut all = [Field { key: "", line: 0, text: "" }; N];
-    for (at, field) in found.into_iter().enumerate() {
-        all[at] = field.ok_or(ParseError { line: end, problem: Problem::MissingKey(keys[at]) })?;
+    for (at, field) in all.iter_mut().enumerate() {
+        *field = found[at].ok_or(ParseError { line: end, problem: Problem::MissingKey(known[at]) })?;
     }
-    Ok(all)
+    Ok((all, std::array::from_fn(|at| found[N + at])))
 }
 
 /// `-` for an unknown value, the value otherwise: what [`Field::optional`] reads.

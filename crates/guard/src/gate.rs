@@ -15,8 +15,8 @@ use std::{
 };
 
 use etcdop_guard::{
-    Disk, InstanceId, Ledger, LedgerEntry, Marker, Permit, Progress, Refusal, Report, Seat, Status, Verdict, WaitReason,
-    decide, examine_data, examine_marker, read_text, replace, write_durably,
+    Disk, InstanceId, Ledger, LedgerEntry, Marker, Permit, Progress, Refusal, Report, Seat, Status, Verdict,
+    WaitReason, decide, examine_data, examine_marker, read_text, replace, write_durably,
 };
 
 use crate::{

@@ -42,13 +42,17 @@ pub struct InstanceId(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub u64);
 
-/// Counts the disks that a slot had: a disk of an older generation is retired.
+/// Counts the disks of the cluster, whatever their slots: a disk of an older generation than its slot's is retired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub u64);
 
 /// Counts the starts on one disk: a disk that counts fewer than the record saw is an older copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
+
+/// How many learners etcd lets be in flight at once: `--max-learners`, a constant of the incarnation (F5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LearnerLimit(pub u8);
 
 impl Incarnation {
     /// The text as it stands in the files.
@@ -108,6 +112,14 @@ impl FromStr for Epoch {
     }
 }
 
+impl FromStr for LearnerLimit {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        u8::try_from(number(text)?).map(Self).map_err(|_| BadId::NotANumber)
+    }
+}
+
 impl fmt::Display for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -133,6 +145,12 @@ impl fmt::Display for Generation {
 }
 
 impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for LearnerLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

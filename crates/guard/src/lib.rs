@@ -26,7 +26,7 @@ pub use decide::{DataState, Disk, Ledger, MarkerState, Verdict, decide};
 pub use disk::{examine_data, examine_marker};
 pub use durable::{read_text, replace, write_durably};
 pub use fields::{ParseError, Problem};
-pub use identity::{BadId, Epoch, Generation, Incarnation, InstanceId, MemberId, process_instance};
+pub use identity::{BadId, Epoch, Generation, Incarnation, InstanceId, LearnerLimit, MemberId, process_instance};
 pub use ledger::LedgerEntry;
 pub use marker::{Marker, Seat};
 pub use permit::Permit;

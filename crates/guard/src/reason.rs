@@ -313,11 +313,13 @@ impl fmt::Display for Refusal {
             ),
             Self::Foreign { marker, seat } => write!(
                 f,
-                "this disk belongs to incarnation {} member {}, the slot to incarnation {} member {}: \
-                 mount the disk that belongs here, or replace the member",
+                "this disk belongs to incarnation {} generation {} member {}, the slot to incarnation {} generation {} \
+                 member {}: mount the disk that belongs here, or replace the member",
                 marker.incarnation,
+                marker.generation,
                 or_dash(marker.member),
                 seat.incarnation,
+                seat.generation,
                 or_dash(seat.member),
             ),
             Self::Retired { marker, seat } => write!(

@@ -1,14 +1,14 @@
 //! What a guard's slot looks like from inside, for a platform that cannot look at the disk itself: three lines, answered over
 //! HTTP while the process lives, and left behind as the last word of a refusal.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, str::FromStr};
 
 use crate::{
     decide::{DataState, MarkerState},
     disk::{examine_data, examine_marker},
     durable::read_text,
-    fields::fields,
-    identity::{Epoch, MemberId},
+    fields::{fields, or_dash},
+    identity::Epoch,
     marker::Marker,
     reason::WaitKind,
     status::{Progress, Status},
@@ -124,9 +124,9 @@ impl Report {
         let marker = match &self.marker {
             MarkerState::Absent => "absent".to_owned(),
             MarkerState::Unreadable(why) => format!("unreadable {}", one_line(why)),
-            MarkerState::Present(Marker { incarnation, member, generation, epoch }) => {
-                let member = member.map_or_else(|| "-".to_owned(), |member| member.to_string());
-                format!("present {incarnation} {member} {generation} {epoch}")
+            MarkerState::Present(Marker { incarnation, member, generation, max_learners, epoch }) => {
+                let (member, max_learners) = (or_dash(*member), or_dash(*max_learners));
+                format!("present {incarnation} {member} {generation} {max_learners} {epoch}")
             }
         };
         format!("status={status}data={data}\nmarker={marker}\n")
@@ -135,18 +135,19 @@ impl Report {
 
 fn present(words: &str) -> Result<Marker, BadReport> {
     let bad = || BadReport(format!("marker is 'present {}'", words.escape_debug()));
-    let [incarnation, member, generation, epoch] =
-        <[&str; 4]>::try_from(words.split(' ').collect::<Vec<_>>()).map_err(|_| bad())?;
-    let member = match member {
-        "-" => None,
-        id => Some(id.parse::<MemberId>().map_err(|_| bad())?),
-    };
+    let [incarnation, member, generation, max_learners, epoch] =
+        <[&str; 5]>::try_from(words.split(' ').collect::<Vec<_>>()).map_err(|_| bad())?;
     Ok(Marker {
         incarnation: incarnation.parse().map_err(|_| bad())?,
-        member,
+        member: known(member).map_err(|_| bad())?,
         generation: generation.parse().map_err(|_| bad())?,
+        max_learners: known(max_learners).map_err(|_| bad())?,
         epoch: epoch.parse().map_err(|_| bad())?,
     })
+}
+
+fn known<T: FromStr>(text: &str) -> Result<Option<T>, T::Err> {
+    if text == "-" { Ok(None) } else { text.parse().map(Some) }
 }
 
 fn one_line(text: &str) -> String {
@@ -157,13 +158,14 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        identity::Generation,
+        identity::{Generation, LearnerLimit, MemberId},
         reason::{Refusal, WaitReason},
     };
 
     fn marker(member: Option<u64>) -> Marker {
         let (incarnation, member) = ("life/1".parse().unwrap(), member.map(MemberId));
-        Marker { incarnation, member, generation: Generation(2), epoch: Epoch(1) }
+        let max_learners = member.map(|_| LearnerLimit(8));
+        Marker { incarnation, member, generation: Generation(2), max_learners, epoch: Epoch(1) }
     }
 
     fn status(progress: Progress) -> Status {
@@ -195,8 +197,11 @@ mod tests {
 
     #[test]
     fn what_no_guard_writes_is_no_report() {
-        let good = Report { status: None, data: DataView::Starting, marker: MarkerState::Present(marker(None)) }.render();
-        for (part, other) in [("starting", "fine"), ("present life/1", "present"), ("status=-", "status=maybe"), ("\n", "")] {
+        let good =
+            Report { status: None, data: DataView::Starting, marker: MarkerState::Present(marker(None)) }.render();
+        for (part, other) in
+            [("starting", "fine"), ("present life/1", "present"), ("status=-", "status=maybe"), ("\n", "")]
+        {
             assert!(Report::parse(&good.replacen(part, other, 1)).is_err(), "{part} as {other}");
         }
         assert!(Report::parse("404 page not found\n").is_err());

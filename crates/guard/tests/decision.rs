@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml allows it in tests; this reaches their helpers")]
 
+use std::cmp::Ordering;
+
 use etcdop_guard::{
-    ClusterState, DataState, Disk, Epoch, Generation, Incarnation, InstanceId, Ledger, Marker, MarkerState, MemberId,
-    Permit, Refusal, RefusalKind, Seat, Verdict, WaitKind, decide,
+    ClusterState, DataState, Disk, Epoch, Generation, Incarnation, InstanceId, LearnerLimit, Ledger, Marker,
+    MarkerState, MemberId, Permit, Refusal, RefusalKind, Seat, Verdict, WaitKind, decide,
 };
 use proptest::prelude::*;
 
 const A: Option<MemberId> = Some(MemberId(0xa));
 const B: Option<MemberId> = Some(MemberId(0xb));
+const LIMIT: Option<LearnerLimit> = Some(LearnerLimit(8));
 
 #[derive(Clone, Debug)]
 struct Situation {
@@ -54,11 +57,13 @@ fn instance(text: &str) -> InstanceId {
 }
 
 fn marker(life: &str, member: Option<MemberId>, generation: u64, epoch: u64) -> Marker {
-    Marker { incarnation: incarnation(life), member, generation: Generation(generation), epoch: Epoch(epoch) }
+    let (incarnation, generation, epoch) = (incarnation(life), Generation(generation), Epoch(epoch));
+    Marker { incarnation, member, generation, max_learners: LIMIT, epoch }
 }
 
 fn seat(life: &str, member: Option<MemberId>, generation: u64, epoch: u64) -> Seat {
-    Seat { incarnation: incarnation(life), member, generation: Generation(generation), epoch: Epoch(epoch) }
+    let (incarnation, generation, epoch) = (incarnation(life), Generation(generation), Epoch(epoch));
+    Seat { incarnation, member, generation, max_learners: LIMIT, epoch }
 }
 
 fn permit(holder: &str, life: &str, member: Option<MemberId>, generation: u64) -> Permit {
@@ -152,12 +157,20 @@ fn a_disk_starts_again_with_the_next_epoch_in_its_own_slot_only() {
             Told::Again(marker("life", None, 2, 4)),
         ),
         ("seat knows no ID", marker("life", A, 2, 3), seat("life", None, 2, 3), Told::Again(marker("life", A, 2, 4))),
-        ("seat lags a disk", marker("life", B, 3, 1), seat("life", A, 2, 7), Told::Again(marker("life", B, 3, 2))),
+        ("a disk of another slot", marker("life", B, 3, 1), seat("life", A, 2, 7), Told::Refuse(Foreign)),
+        ("a disk of another founder", marker("life", None, 3, 1), seat("life", A, 2, 7), Told::Refuse(Foreign)),
         (
-            "lagging seat names nobody",
+            "another founder's while forming",
             marker("life", None, 3, 1),
+            seat("life", None, 2, 0),
+            Told::Refuse(Foreign),
+        ),
+        ("a disk for no member yet", marker("life", B, 3, 1), seat("life", None, 2, 0), Told::Refuse(Foreign)),
+        (
+            "the record was lost and made again without this disk",
+            marker("life", A, 3, 1),
             seat("life", A, 2, 7),
-            Told::Again(marker("life", None, 3, 2)),
+            Told::Again(marker("life", A, 3, 2)),
         ),
     ];
     for (what, marker, seat, expected) in table {
@@ -253,9 +266,11 @@ fn keeps_the_rule(situation: &Situation) {
                 assert!(marker.epoch > before.epoch, "epoch did not grow in {situation:?}");
                 assert_eq!((&marker.incarnation, marker.generation), (&before.incarnation, before.generation));
                 assert!(before.member.is_none() || marker.member == before.member, "disk renamed in {situation:?}");
+                assert!(seat.member.is_none() || marker.member == seat.member, "wrong member in {situation:?}");
                 if marker.generation == seat.generation {
                     assert!(before.epoch >= seat.epoch, "older copy started in {situation:?}");
-                    assert!(seat.member.is_none() || marker.member == seat.member, "wrong member in {situation:?}");
+                } else {
+                    assert!(before.member.is_some() && before.member == seat.member, "whose disk? {situation:?}");
                 }
             }
             (MarkerState::Absent, Some(first)) => {
@@ -275,13 +290,16 @@ fn keeps_the_rule(situation: &Situation) {
     keeps_its_disk_running(situation, &verdict);
 }
 
-/// Whoever has its disk runs: no permit, ledger or lagging record stops it.
+/// Whoever has its disk runs: no permit, ledger or rebuilt record stops it.
 fn keeps_its_disk_running(situation: &Situation, verdict: &Verdict) {
     let (MarkerState::Present(marker), Some(seat)) = (&situation.marker, &situation.seat) else { return };
     let own = marker.incarnation == seat.incarnation
-        && (marker.generation > seat.generation
-            || (marker.generation == seat.generation && marker.epoch >= seat.epoch))
-        && (marker.generation > seat.generation || marker.member == seat.member)
+        && marker.member == seat.member
+        && match marker.generation.cmp(&seat.generation) {
+            Ordering::Less => false,
+            Ordering::Equal => marker.epoch >= seat.epoch,
+            Ordering::Greater => marker.member.is_some(),
+        }
         && marker.epoch.0 < u64::MAX;
     if own && situation.data == DataState::HasWal {
         assert!(matches!(verdict, Verdict::Start { first: None, .. }), "{verdict:?} in {situation:?}");
@@ -331,6 +349,22 @@ fn the_rule_holds_in_every_combination() {
     assert!(again > 0);
 }
 
+/// A lost record is made again from the disks alone, also while nobody runs who could tell the limit.
+#[test]
+fn a_disk_remembers_the_learner_limit_that_it_was_started_under() {
+    let limits = |disk: Option<u8>, record: Option<u8>| {
+        let mut situation = settled();
+        let limit = |limit: Option<u8>| limit.map(LearnerLimit);
+        situation.marker = MarkerState::Present(Marker { max_learners: limit(disk), ..marker("life", A, 2, 3) });
+        situation.seat = Some(Seat { max_learners: limit(record), ..seat("life", A, 2, 3) });
+        let Verdict::Start { marker, first: None } = situation.decide() else { panic!("{situation:?}") };
+        marker.max_learners.map(|limit| limit.0)
+    };
+    assert_eq!(limits(None, Some(8)), Some(8), "a disk of an earlier release learns it");
+    assert_eq!(limits(Some(8), None), Some(8), "a seat of an earlier release forgets nothing");
+    assert_eq!(limits(None, None), None);
+}
+
 fn any_life() -> impl Strategy<Value = Incarnation> {
     prop_oneof![Just(incarnation("life")), Just(incarnation("other"))]
 }
@@ -349,6 +383,7 @@ fn any_marker() -> impl Strategy<Value = Marker> {
         incarnation,
         member,
         generation: Generation(generation),
+        max_learners: LIMIT,
         epoch: Epoch(epoch),
     })
 }
@@ -360,7 +395,13 @@ fn any_situation() -> impl Strategy<Value = Situation> {
         1 => Just(MarkerState::Unreadable("torn".into())),
     ];
     let seat = prop::option::weighted(0.9, any_marker()).prop_map(|seat| {
-        seat.map(|Marker { incarnation, member, generation, epoch }| Seat { incarnation, member, generation, epoch })
+        seat.map(|Marker { incarnation, member, generation, max_learners, epoch }| Seat {
+            incarnation,
+            member,
+            generation,
+            max_learners,
+            epoch,
+        })
     });
     let holder = prop_oneof![2 => Just("me"), 1 => Just("other")];
     let permit = prop::option::of((holder, any_marker()).prop_map(|(holder, of)| Permit {

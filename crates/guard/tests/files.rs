@@ -5,14 +5,16 @@
 use std::{fs, path::Path};
 
 use etcdop_guard::{
-    ClusterState, DataState, Epoch, Generation, InstanceId, Ledger, LedgerEntry, Marker, MarkerState, MemberId,
-    PeerName, PeerUrl, Permit, Problem, Progress, Refusal, Seat, Status, WaitReason, examine_data, examine_marker,
-    read_text, replace, write_durably,
+    ClusterState, DataState, Epoch, Generation, InstanceId, LearnerLimit, Ledger, LedgerEntry, Marker, MarkerState,
+    MemberId, PeerName, PeerUrl, Permit, Problem, Progress, Refusal, Seat, Status, WaitReason, examine_data,
+    examine_marker, read_text, replace, write_durably,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-const MARKER: &str = "incarnation=9f1c-1\nmember=8e9e05c52164694d\ngeneration=2\nepoch=7\n";
+const MARKER: &str = "incarnation=9f1c-1\nmember=8e9e05c52164694d\ngeneration=2\nmax-learners=8\nepoch=7\n";
+/// As releases before the learner limit wrote it.
+const EARLIER_MARKER: &str = "incarnation=9f1c-1\nmember=8e9e05c52164694d\ngeneration=2\nepoch=7\n";
 const PERMIT: &str = "instance=pod-uid:0\nincarnation=9f1c-1\ngeneration=2\nmember=-\n\
                       initial-cluster=a=http://10.0.0.1:2380,b=https://b.example:2380,c=http://[::1]:2380\n\
                       initial-cluster-state=existing\n";
@@ -22,6 +24,7 @@ fn the_form_of_the_files_is_fixed() {
     let marker = Marker::parse(MARKER).unwrap();
     assert_eq!(marker.member, Some(MemberId(0x8e9e_05c5_2164_694d)));
     assert_eq!((marker.generation, marker.epoch), (Generation(2), Epoch(7)));
+    assert_eq!(marker.max_learners, Some(LearnerLimit(8)));
     assert_eq!(marker.render(), MARKER);
     assert_eq!(Seat::parse(MARKER).unwrap().render(), MARKER);
     let permit = Permit::parse(PERMIT).unwrap();
@@ -36,8 +39,15 @@ fn the_form_of_the_files_is_fixed() {
 }
 
 #[test]
+fn a_marker_of_an_earlier_release_is_read_and_says_nothing_of_the_learner_limit() {
+    let marker = Marker::parse(EARLIER_MARKER).unwrap();
+    assert_eq!(marker, Marker { max_learners: None, ..Marker::parse(MARKER).unwrap() });
+    assert_eq!(Seat::parse(EARLIER_MARKER).unwrap().render(), EARLIER_MARKER);
+}
+
+#[test]
 fn keys_may_come_in_any_order() {
-    let turned = "epoch=7\ngeneration=2\nmember=8e9e05c52164694d\nincarnation=9f1c-1\n";
+    let turned = "epoch=7\nmax-learners=8\ngeneration=2\nmember=8e9e05c52164694d\nincarnation=9f1c-1\n";
     assert_eq!(Marker::parse(turned), Marker::parse(MARKER));
 }
 
@@ -240,14 +250,16 @@ fn a_write_that_fails_leaves_the_old_content() {
 }
 
 fn any_marker() -> impl Strategy<Value = Marker> {
-    ("[!-~]{1,40}", any::<Option<u64>>(), any::<u64>(), any::<u64>()).prop_map(|(life, member, generation, epoch)| {
-        Marker {
+    let limit = any::<Option<u8>>();
+    ("[!-~]{1,40}", any::<Option<u64>>(), any::<u64>(), limit, any::<u64>()).prop_map(
+        |(life, member, generation, limit, epoch)| Marker {
             incarnation: life.parse().unwrap(),
             member: member.map(MemberId),
             generation: Generation(generation),
+            max_learners: limit.map(LearnerLimit),
             epoch: Epoch(epoch),
-        }
-    })
+        },
+    )
 }
 
 fn any_peer() -> impl Strategy<Value = (PeerName, PeerUrl)> {
@@ -260,8 +272,8 @@ proptest! {
 
     #[test]
     fn markers_and_seats_are_read_back(marker in any_marker()) {
-        let Marker { incarnation, member, generation, epoch } = marker.clone();
-        let seat = Seat { incarnation, member, generation, epoch };
+        let Marker { incarnation, member, generation, max_learners, epoch } = marker.clone();
+        let seat = Seat { incarnation, member, generation, max_learners, epoch };
         prop_assert_eq!(Seat::parse(&seat.render()), Ok(seat));
         prop_assert_eq!(Marker::parse(&marker.render()), Ok(marker));
     }

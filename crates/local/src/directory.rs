@@ -16,6 +16,7 @@ use std::{
 };
 
 use etcdop_core::id::Slot;
+use etcdop_engine::safeguards::Safeguards;
 
 use crate::home::ClusterName;
 
@@ -23,6 +24,7 @@ use crate::home::ClusterName;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterDir {
     name: ClusterName,
+    home: PathBuf,
     path: PathBuf,
 }
 
@@ -35,12 +37,16 @@ pub(crate) struct SlotDir {
 
 impl ClusterDir {
     pub(crate) fn new(home: &Path, name: &ClusterName) -> Self {
-        Self { name: name.clone(), path: home.join(name.as_str()) }
+        Self { name: name.clone(), home: home.to_owned(), path: home.join(name.as_str()) }
     }
 
     /// The cluster's name.
     pub fn name(&self) -> &ClusterName {
         &self.name
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
     }
 
     /// The directory itself.
@@ -76,6 +82,10 @@ impl ClusterDir {
     /// Where snapshots from before rolls are kept.
     pub fn snapshots(&self) -> PathBuf {
         self.path.join("snapshots")
+    }
+
+    pub(crate) fn safeguards(&self) -> Safeguards {
+        Safeguards::in_folder(self.snapshots())
     }
 
     fn members(&self) -> PathBuf {

@@ -1,6 +1,6 @@
 //! The end of a cluster's processes without its manager, and of the cluster.
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{fs, io, time::Duration};
 
 use rustix::process::Signal;
 use thiserror::Error;
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     directory::ClusterDir,
+    discarded,
     lock::{LockError, ManagerLock},
     members::{self, Resident},
     process::{Identity, Process},
@@ -63,16 +64,11 @@ pub async fn destroy(dir: &ClusterDir, if_kept: IfKept) -> Result<(), DownError>
     let path = dir.path();
     let failed = |source| DownError::System { what: format!("{} cannot be deleted", path.display()), source };
     // Out of the way in one go: what is half deleted is no cluster any more.
-    let away = dying_name(dir);
+    let away = discarded::cluster(dir.home(), dir.name().as_str());
     fs::rename(path, &away).map_err(failed)?;
-    fs::remove_dir_all(&away).map_err(failed)?;
+    discarded::delete(&away).map_err(failed)?;
     drop(lock);
     Ok(())
-}
-
-fn dying_name(dir: &ClusterDir) -> PathBuf {
-    // No name of a cluster begins with a dot.
-    dir.path().with_file_name(format!(".destroyed-{}-{}", dir.name(), std::process::id()))
 }
 
 async fn stop(dir: &ClusterDir, if_kept: IfKept) -> Result<(ManagerLock, usize), DownError> {

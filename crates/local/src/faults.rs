@@ -1,26 +1,21 @@
 //! Faults on purpose: what a machine does to a member, done by hand. Works with and without a manager, which is not told.
 
-use std::{fmt, fs, io, path::PathBuf, str::FromStr, time::Duration};
+use std::{fs, io, path::PathBuf, time::Duration};
 
-use etcdop_core::id::{MemberId, Slot};
+use etcdop_core::id::Slot;
 use rustix::process::Signal;
 use thiserror::Error;
 
 use crate::{
     directory::{ClusterDir, SlotDir},
-    look::record_now,
+    discarded,
+    member_name::{self, MemberError, MemberName},
     members::{self, Resident},
-    ports::member_name,
-    record_file::RecordFile,
     volume,
 };
 
 /// How long a killed process may take to be gone.
 const GONE: Duration = Duration::from_secs(5);
-
-/// A member as people name it: slot number, etcd name, or member ID.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberName(String);
 
 /// What is done to a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,14 +33,9 @@ pub enum Fault {
 /// Why nothing was done.
 #[derive(Debug, Error)]
 pub enum FaultError {
-    /// Nobody is called that.
-    #[error("no member is called `{name}`: name a slot ({slots}), an etcd name or a member ID")]
-    Unknown {
-        /// What was asked for.
-        name: MemberName,
-        /// The slots that there are.
-        slots: String,
-    },
+    /// To whom?
+    #[error(transparent)]
+    Member(#[from] MemberError),
     /// No process lives there.
     #[error("no process runs in slot {0}")]
     NotRunning(Slot),
@@ -62,23 +52,9 @@ pub enum FaultError {
     },
 }
 
-impl FromStr for MemberName {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Display for MemberName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Does it to the member, and says in which slot it lives; a killed process is gone then. Needs a tokio runtime.
 pub async fn inflict(dir: &ClusterDir, member: &MemberName, fault: Fault) -> Result<Slot, FaultError> {
-    let files = find(dir, member)?;
+    let files = member_name::find(dir, member)?;
     let slot = files.slot;
     let refused = |source| FaultError::System { what: format!("processes of slot {slot} cannot be reached"), source };
     let residents = members::residents(dir).map_err(refused)?;
@@ -102,7 +78,8 @@ pub async fn inflict(dir: &ClusterDir, member: &MemberName, fault: Fault) -> Res
     }
     if let Some(away) = away {
         let left = |source| FaultError::System { what: format!("{} cannot be deleted", away.display()), source };
-        fs::remove_dir_all(&away).map_err(left)?;
+        // A manager that starts meanwhile sweeps it, too.
+        discarded::delete(&away).map_err(left)?;
     }
     Ok(slot)
 }
@@ -121,22 +98,4 @@ fn take_volume(files: &SlotDir) -> Result<Option<PathBuf>, FaultError> {
         made => made.map_err(refused)?,
     }
     Ok(Some(away))
-}
-
-fn find(dir: &ClusterDir, member: &MemberName) -> Result<SlotDir, FaultError> {
-    let listed = |source| FaultError::System { what: format!("{} cannot be listed", dir.path().display()), source };
-    let slots = dir.slots().map_err(listed)?;
-    let number = member.0.parse::<u8>().ok().map(Slot);
-    let by_name =
-        slots.iter().find(|files| Some(files.slot) == number || member_name(dir.name(), files.slot) == member.0);
-    if let Some(files) = by_name {
-        return Ok(files.clone());
-    }
-    // Short numbers are slots: no member has an ID with that many zeros in front.
-    let id = member.0.parse::<MemberId>().ok();
-    let seat = id.and_then(|id| record_now(&RecordFile::new(dir.clone())).ok()?.value.slot_of(id));
-    seat.map(|slot| dir.slot(slot)).ok_or_else(|| FaultError::Unknown {
-        name: member.clone(),
-        slots: slots.iter().map(|files| files.slot.to_string()).collect::<Vec<_>>().join(", "),
-    })
 }

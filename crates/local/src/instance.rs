@@ -6,7 +6,7 @@ use etcdop_core::{
     launch::LaunchSpec,
     observation::{Blocker, Phase},
 };
-use etcdop_guard::{Progress, Status, WaitKind};
+use etcdop_guard::{Progress, RefusalKind, Status, WaitKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -25,6 +25,10 @@ pub(crate) struct Note {
     /// Where its part of the log begins.
     pub(crate) log_from: u64,
     pub(crate) fate: Fate,
+    /// How the etcd before it ended, where nothing but refusals came after: the guard that finds no log cannot know why there is
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<String>,
 }
 
 /// What its supervisor did with it last.
@@ -57,11 +61,22 @@ impl Note {
         }
     }
 
+    /// What is to be remembered when the next process is started.
+    pub(crate) fn last_end_of_etcd(&self, slot: &SlotDir) -> Option<String> {
+        match (self.progress(slot), &self.fate) {
+            (Some(Progress::Started { .. }), Fate::Ended(why)) => Some(why.clone()),
+            (Some(Progress::Refused { .. }), _) => self.before.clone(),
+            _ => None,
+        }
+    }
+
     /// How far it has come; `process` is what [`Note::process`] said in the same look.
     pub(crate) fn phase(&self, slot: &SlotDir, process: Option<&Identity>) -> Phase {
         let progress = self.progress(slot);
-        if let Some(Progress::Refused { sentence, .. }) = &progress {
-            return Phase::Refused(Blocker(sentence.clone()));
+        if let Some(Progress::Refused { kind, sentence }) = &progress {
+            let before = self.before.as_ref().filter(|_| *kind == RefusalKind::DataLost);
+            let ended = before.map(|why| format!("; etcd had ended before: {why}")).unwrap_or_default();
+            return Phase::Refused(Blocker(format!("{sentence}{ended}")));
         }
         match (&self.fate, process) {
             (Fate::NotStarted(why), _) => Phase::Pending(Blocker(why.clone())),

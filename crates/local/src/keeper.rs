@@ -32,8 +32,6 @@ use crate::{
     state_file, volume,
 };
 
-/// How long etcd may take to hand over leadership and close its files before it is killed.
-const GRACE: Duration = Duration::from_secs(10);
 /// Between two looks at a process that was asked to end.
 const STOPPING_LOOK: Duration = Duration::from_millis(100);
 /// A log that is larger at a start is put aside.
@@ -46,6 +44,8 @@ pub(crate) struct Care {
     pub(crate) binaries: Binaries,
     /// For the first start of a process that is spawned now.
     pub(crate) incarnation: Mutex<Incarnation>,
+    /// How long a process that was asked to end may take before it is killed.
+    pub(crate) grace: Duration,
     /// Somebody should look again.
     pub(crate) changed: Notify,
     /// Set once: what runs is stopped, and nothing is started any more.
@@ -245,11 +245,12 @@ impl KeptSlot {
             setsid: self.care.binaries.setsid(),
             etcd,
         };
+        let before = self.state().note.as_ref().and_then(|note| note.last_end_of_etcd(&self.files));
         let spawned = start.command(log).and_then(|mut command| Process::spawn(&mut command));
         let process = spawned.map_err(|error| format!("{} cannot be started: {error}", start.guard.display()))?;
         let id = InstanceId(process.identity().to_string());
         tracing::debug!(slot = %self.files.slot, instance = %id, version = %launch.version(), "started");
-        self.remember(Note { id, launch: launch.clone(), log_from, fate: Fate::Started });
+        self.remember(Note { id, launch: launch.clone(), log_from, fate: Fate::Started, before });
         Ok(process)
     }
 
@@ -273,12 +274,12 @@ impl KeptSlot {
                 None if self.is_to_end(process.identity()) => {
                     self.signalled(process.ask_to_end());
                     self.stopping();
-                    kill_at = Some(now + GRACE);
+                    kill_at = Some(now + self.care.grace);
                 }
                 // Also one that froze before it could hear the first signal.
                 Some(at) if at <= now || process.identity().life() == Life::Frozen => {
                     self.signalled(process.signal(Signal::KILL));
-                    kill_at = Some(now + GRACE);
+                    kill_at = Some(now + self.care.grace);
                 }
                 None | Some(_) => {}
             }
@@ -341,7 +342,7 @@ impl KeptSlot {
             Note { fate: Fate::Ended(why), ..note }
         } else {
             let id = InstanceId(format!("none:{}", self.files.slot));
-            Note { id, launch, log_from: 0, fate: Fate::NotStarted(why) }
+            Note { id, launch, log_from: 0, fate: Fate::NotStarted(why), before: None }
         });
     }
 

@@ -4,10 +4,12 @@
 //! [`Platform`](etcdop_engine::platform::Platform) that the engine works on; readers and faults need no manager. Members
 //! outlive the manager, however it ends, and the next one adopts them.
 
+mod aside;
 mod backoff;
 pub mod binaries;
 mod command;
 pub mod directory;
+mod discarded;
 pub mod down;
 pub mod faults;
 pub mod home;
@@ -16,9 +18,10 @@ mod instance;
 mod keeper;
 pub mod lock;
 mod log_words;
-
+pub mod logs;
 mod look;
 pub mod manifest;
+pub mod member_name;
 mod members;
 pub mod open;
 pub mod platform;

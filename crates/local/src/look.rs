@@ -1,15 +1,14 @@
 //! One look at everything of a cluster: files and processes, nothing remembered. The manager and readers in other processes
 //! look alike; they only know the notes of the processes from different sides.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::collections::BTreeMap;
 
 use etcdop_core::{
     id::{InstanceId, Slot},
     launch::LaunchSpec,
-    observation::{Blocker, Safeguard},
+    observation::Blocker,
     permit::Permit,
     record::{Record, Versioned},
-    version::Minor,
 };
 use etcdop_engine::{
     gate,
@@ -51,7 +50,7 @@ pub(crate) fn facts_on_disk(dir: &ClusterDir) -> Result<BTreeMap<Slot, Facts>, S
 /// Everything that can be seen now.
 pub(crate) fn look(dir: &ClusterDir, record: &RecordFile, facts: BTreeMap<Slot, Facts>) -> Ground {
     let slots = facts.into_iter().filter_map(|(slot, facts)| Some((slot, look_at(dir, &dir.slot(slot), facts)?)));
-    Ground { record: record_now(record), slots: slots.collect(), safeguards: safeguards(dir) }
+    Ground { record: record_now(record), slots: slots.collect(), safeguards: dir.safeguards().list() }
 }
 
 /// The record, or why it cannot be read.
@@ -83,51 +82,4 @@ fn held_permit(files: &SlotDir) -> Option<Permit> {
     let text = etcdop_guard::read_text(&files.permit()).ok().flatten()?;
     // One that cannot be understood opens no gate, so it is as good as none.
     gate::held_permit(files.slot, &etcdop_guard::Permit::parse(&text).ok()?)
-}
-
-/// Where a snapshot is written before it is one.
-pub(crate) fn unfinished_snapshot(dir: &ClusterDir, before: Minor) -> PathBuf {
-    dir.snapshots().join(format!(".before-{before}.db.part"))
-}
-
-/// The name of a kept snapshot.
-pub(crate) fn safeguard_name(safeguard: &Safeguard) -> String {
-    let Safeguard { before, incarnation } = safeguard;
-    format!("before-{before}-{}-{}.db", incarnation.uid, incarnation.number)
-}
-
-fn safeguards(dir: &ClusterDir) -> Vec<Safeguard> {
-    let entries = match fs::read_dir(dir.snapshots()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
-        // Taken for missing: a snapshot more is taken, at worst.
-        Err(error) => {
-            tracing::warn!(path = %dir.snapshots().display(), %error, "snapshots cannot be listed");
-            return Vec::new();
-        }
-        Ok(entries) => entries,
-    };
-    entries.flatten().filter_map(|entry| safeguard(entry.file_name().to_str()?)).collect()
-}
-
-fn safeguard(name: &str) -> Option<Safeguard> {
-    let (before, life) = name.strip_prefix("before-")?.strip_suffix(".db")?.split_once('-')?;
-    let (uid, number) = life.rsplit_once('-')?;
-    let before: Minor = before.parse().ok()?;
-    Some(Safeguard { before, incarnation: format!("{uid}/{number}").parse().ok()? })
-}
-
-#[cfg(test)]
-mod tests {
-    use etcdop_core::id::Incarnation;
-
-    use super::*;
-
-    #[test]
-    fn kept_snapshots_are_found_by_their_names_and_unfinished_ones_are_not() {
-        let kept = Safeguard { before: Minor::V3_6, incarnation: Incarnation { uid: "4f1c-2".to_owned(), number: 3 } };
-        assert_eq!(safeguard(&safeguard_name(&kept)), Some(kept));
-        for other in [".before-3.6.db.part", "before-3.6.db", "before-x-a-1.db", "notes.txt"] {
-            assert_eq!(safeguard(other), None, "{other}");
-        }
-    }
 }

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicBool},
+    time::Duration,
 };
 
 use etcdop_core::size::Size;
@@ -13,6 +14,7 @@ use tokio::sync::Notify;
 use crate::{
     binaries::{Binaries, VersionWish},
     directory::ClusterDir,
+    discarded,
     home::{ClusterName, Home, HomeError},
     inotify::Inotify,
     keeper::Care,
@@ -79,6 +81,22 @@ pub enum OpenError {
 pub struct Cluster {
     home: Home,
     dir: ClusterDir,
+}
+
+/// How patient a manager is with the members that it stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long a member that was asked to end may take before it is killed. etcd waits up to 7 s for clients to let go of their
+    /// watches, and hands leadership over and closes its files after that: with less than that every stop under an open watch would
+    /// be a crash.
+    pub stop: Duration,
+}
+
+impl Default for Patience {
+    /// 10 s: what etcd may wait, and what closing takes.
+    fn default() -> Self {
+        Self { stop: Duration::from_secs(10) }
+    }
 }
 
 /// What the one manager of a cluster works with.
@@ -154,6 +172,11 @@ impl Cluster {
     /// Becomes the cluster's manager: takes its lock, adopts what runs and starts what was declared to run. Needs a tokio
     /// runtime with I/O and time.
     pub async fn manager(&self, binaries: Binaries) -> Result<Manager, OpenError> {
+        self.manager_with(binaries, Patience::default()).await
+    }
+
+    /// The same, with a patience of its own.
+    pub async fn manager_with(&self, binaries: Binaries, patience: Patience) -> Result<Manager, OpenError> {
         let dir = self.dir.clone();
         let lock = ManagerLock::take(&dir.lock())?;
         let (edits, statuses) = (self.inotify()?, Arc::new(self.inotify()?));
@@ -167,12 +190,14 @@ impl Cluster {
             done: "created",
             source,
         })?;
+        discarded::sweep(self.home.root());
         // Before the first guard starts, which goes by them.
         seats::render(&dir, &now.value)?;
         let care = Arc::new(Care {
             cluster: dir.name().clone(),
             binaries: binaries.clone(),
             incarnation: Mutex::new(now.value.incarnation),
+            grace: patience.stop,
             changed: Notify::new(),
             closing: AtomicBool::new(false),
         });

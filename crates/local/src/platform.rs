@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io,
     path::PathBuf,
     sync::{Arc, PoisonError},
     time::Duration,
@@ -11,7 +9,7 @@ use std::{
 
 use etcdop_core::{
     id::{RecordRevision, Slot, VolumeId},
-    observation::{Blocker, Phase, Safeguard, SlotPolicy},
+    observation::{Blocker, Phase, SlotPolicy},
     permit::Permit,
     record::Record,
     step::GroundStep,
@@ -24,7 +22,9 @@ use etcdop_engine::{
 };
 
 use crate::{
+    aside::{Aside, Hung},
     directory::ClusterDir,
+    discarded,
     inotify::Inotify,
     instance::Note,
     keeper::Care,
@@ -40,11 +40,18 @@ use crate::{
 pub(crate) const PACE: Duration = Duration::from_millis(8);
 /// Files and `/proc` answer in microseconds; a disk that hangs must not hang the loop.
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
+/// For a change, which a busy disk may take seconds to flush.
+const CHANGE: Duration = Duration::from_secs(5);
+/// For the last flush of a snapshot. Nothing waits for it but the roll.
+const SNAPSHOT: Duration = Duration::from_mins(1);
 
 /// The platform of the one manager of a cluster. Clones are the same platform; members live on when all are dropped.
 #[derive(Clone, Debug)]
 pub struct LocalPlatform {
     inner: Arc<Inner>,
+    looks: Aside,
+    changes: Aside,
+    snapshots: Aside,
 }
 
 #[derive(Debug)]
@@ -73,19 +80,20 @@ impl LocalPlatform {
         lock: ManagerLock,
     ) -> Self {
         let statuses = tokio::spawn(forward_statuses(statuses, Arc::clone(&care)));
-        Self { inner: Arc::new(Inner { dir, record, care, supervisor, statuses, _lock: lock }) }
+        let inner = Arc::new(Inner { dir, record, care, supervisor, statuses, _lock: lock });
+        Self { inner, looks: Aside::default(), changes: Aside::default(), snapshots: Aside::default() }
     }
 
     /// Stops all members, each in order and all at the same time, and starts none any more: for the end of `up`.
-    /// Ends within 20 s, whatever they do.
+    /// Whoever takes longer than [`Patience`](crate::open::Patience) allows is killed.
     pub async fn stop_members(&self) {
         self.inner.supervisor.close().await;
     }
 
-    /// Runs on a thread where waiting for a disk delays nobody else.
-    async fn aside<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, String> {
+    /// One after the other: a change that hung comes to its end before the next one is begun.
+    async fn change<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, Hung> {
         let inner = Arc::clone(&self.inner);
-        tokio::task::spawn_blocking(move || work(&inner)).await.map_err(|error| error.to_string())
+        self.changes.run(CHANGE, move || work(&inner)).await
     }
 }
 
@@ -112,29 +120,30 @@ impl Platform for LocalPlatform {
     }
 
     async fn observe(&self) -> Ground {
-        let seen = self.aside(|inner| look::look(&inner.dir, &inner.record, inner.supervisor.facts()));
-        within(LOOK, seen).await
+        let inner = Arc::clone(&self.inner);
+        let look = move || look::look(&inner.dir, &inner.record, inner.supervisor.facts());
+        self.looks.run(LOOK, look).await.unwrap_or_else(|hung| unseen(&hung))
     }
 
     async fn commit(&self, base: &RecordRevision, next: &Record) -> Result<RecordRevision, CommitError> {
         let (base, next) = (base.clone(), next.clone());
-        let done = self.aside(move |inner| inner.commit(&base, &next)).await;
-        done.unwrap_or_else(|why| Err(CommitError::Unknown(why)))
+        let done = self.change(move |inner| inner.commit(&base, &next)).await;
+        done.unwrap_or_else(|hung| Err(hung.into()))
     }
 
     async fn apply(&self, step: &GroundStep) -> Outcome {
         let step = step.clone();
-        self.aside(move |inner| inner.apply(&step)).await.unwrap_or_else(Outcome::Unknown)
+        self.change(move |inner| inner.apply(&step)).await.unwrap_or_else(Outcome::from)
     }
 
     fn snapshot_path(&self, before: Minor) -> PathBuf {
-        look::unfinished_snapshot(&self.inner.dir, before)
+        self.inner.dir.safeguards().unfinished(before)
     }
 
     async fn keep_snapshot(&self, before: Minor) -> Outcome {
-        let written = self.snapshot_path(before);
-        let kept = self.aside(move |inner| inner.keep_snapshot(before, &written)).await;
-        kept.unwrap_or_else(Outcome::Unknown)
+        let inner = Arc::clone(&self.inner);
+        let kept = self.snapshots.run(SNAPSHOT, move || inner.keep_snapshot(before)).await;
+        kept.unwrap_or_else(Outcome::from)
     }
 
     async fn changed(&self) {
@@ -142,13 +151,26 @@ impl Platform for LocalPlatform {
     }
 }
 
-/// What is seen in time, or why nothing was.
-pub(crate) async fn within(limit: Duration, seen: impl Future<Output = Result<Ground, String>> + Send) -> Ground {
-    let blocked = |why: String| Ground { record: Err(Blocker(why)), slots: BTreeMap::new(), safeguards: Vec::new() };
-    match tokio::time::timeout(limit, seen).await {
-        Ok(Ok(ground)) => ground,
-        Ok(Err(why)) => blocked(why),
-        Err(_) => blocked(format!("the cluster's directory did not answer within {limit:?}: check its disk")),
+/// Nothing was seen, and why.
+pub(crate) fn unseen(why: &impl ToString) -> Ground {
+    Ground { record: Err(Blocker(why.to_string())), slots: BTreeMap::new(), safeguards: Vec::new() }
+}
+
+impl From<Hung> for Outcome {
+    fn from(hung: Hung) -> Self {
+        match hung {
+            Hung::Before => Self::NotApplied(hung.to_string()),
+            Hung::Late(_) | Hung::Panicked(_) => Self::Unknown(hung.to_string()),
+        }
+    }
+}
+
+impl From<Hung> for CommitError {
+    fn from(hung: Hung) -> Self {
+        match hung {
+            Hung::Before => Self::Failed(hung.to_string()),
+            Hung::Late(_) | Hung::Panicked(_) => Self::Unknown(hung.to_string()),
+        }
     }
 }
 
@@ -215,30 +237,18 @@ impl Inner {
             Ok(Discarded::Before) => Outcome::Done,
             Ok(Discarded::Moved(away)) => {
                 self.supervisor.encourage(slot);
-                // What is left of it after a crash is swept at the next start.
-                if let Err(error) = fs::remove_dir_all(&away)
-                    && error.kind() != io::ErrorKind::NotFound
-                {
-                    tracing::warn!(path = %away.display(), %error, "discarded volume is still there");
-                }
+                discarded::delete_beside(away);
                 Outcome::Done
             }
             Err(error) => Outcome::NotApplied(error.to_string()),
         }
     }
 
-    fn keep_snapshot(&self, before: Minor, written: &std::path::Path) -> Outcome {
-        let record = match self.record.read() {
-            Ok(record) => record.value,
-            Err(error) => return Outcome::NotApplied(error.to_string()),
-        };
-        let snapshots = self.dir.snapshots();
-        let name = look::safeguard_name(&Safeguard { before, incarnation: record.incarnation });
-        if let Err(error) = File::open(written).and_then(|file| file.sync_all()) {
-            return Outcome::NotApplied(format!("snapshot {} is not there: {error}", written.display()));
+    fn keep_snapshot(&self, before: Minor) -> Outcome {
+        match self.record.read() {
+            Ok(record) => self.dir.safeguards().keep(before, &record.value.incarnation),
+            Err(error) => Outcome::NotApplied(error.to_string()),
         }
-        let renamed = fs::rename(written, snapshots.join(name)).and_then(|()| File::open(&snapshots)?.sync_all());
-        renamed.map_or_else(|error| Outcome::Unknown(format!("snapshot cannot be kept: {error}")), |()| Outcome::Done)
     }
 }
 

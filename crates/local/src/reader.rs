@@ -9,9 +9,10 @@ use etcdop_engine::{
 };
 
 use crate::{
+    aside::Aside,
     directory::ClusterDir,
     look::{self, facts_on_disk},
-    platform::{LOOK, PACE, within},
+    platform::{LOOK, PACE, unseen},
     record_file::RecordFile,
 };
 
@@ -22,11 +23,12 @@ const READ_ONLY: &str = "this process only looks: the cluster's manager acts";
 pub struct Reader {
     dir: ClusterDir,
     record: Arc<RecordFile>,
+    looks: Aside,
 }
 
 impl Reader {
     pub(crate) fn new(dir: ClusterDir) -> Self {
-        Self { record: Arc::new(RecordFile::new(dir.clone())), dir }
+        Self { record: Arc::new(RecordFile::new(dir.clone())), dir, looks: Aside::default() }
     }
 }
 
@@ -40,12 +42,12 @@ impl Platform for Reader {
     }
 
     async fn observe(&self) -> Ground {
-        let Self { dir, record } = self.clone();
-        let seen = tokio::task::spawn_blocking(move || {
-            let facts = facts_on_disk(&dir).map_err(|error| error.to_string())?;
-            Ok(look::look(&dir, &record, facts))
-        });
-        within(LOOK, async { seen.await.map_err(|error| error.to_string())? }).await
+        let Self { dir, record, looks } = self.clone();
+        let look = move || match facts_on_disk(&dir) {
+            Ok(facts) => look::look(&dir, &record, facts),
+            Err(error) => unseen(&error),
+        };
+        looks.run(LOOK, look).await.unwrap_or_else(|hung| unseen(&hung))
     }
 
     async fn commit(&self, _base: &RecordRevision, _next: &Record) -> Result<RecordRevision, CommitError> {
@@ -57,7 +59,7 @@ impl Platform for Reader {
     }
 
     fn snapshot_path(&self, before: Minor) -> PathBuf {
-        look::unfinished_snapshot(&self.dir, before)
+        self.dir.safeguards().unfinished(before)
     }
 
     async fn keep_snapshot(&self, _before: Minor) -> Outcome {

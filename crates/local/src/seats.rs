@@ -14,7 +14,7 @@ use crate::{directory::ClusterDir, state_file::StateError};
 pub(crate) fn render(dir: &ClusterDir, record: &Record) -> Result<BTreeSet<Slot>, StateError> {
     let members = dir.slots().map_err(StateError::unreadable(dir.path()))?;
     let slots: BTreeSet<Slot> = members.iter().map(|slot| slot.slot).chain(record.slots.keys().copied()).collect();
-    let mut changed = BTreeSet::new();
+    let (mut changed, mut unwritable) = (BTreeSet::new(), Ok(()));
     for slot in slots {
         let files = dir.slot(slot);
         let path = files.seat();
@@ -32,12 +32,16 @@ pub(crate) fn render(dir: &ClusterDir, record: &Record) -> Result<BTreeSet<Slot>
                 done => done,
             },
         };
-        done.map_err(StateError::unwritable(&path))?;
+        if let Err(error) = done {
+            // The seats of the others do not wait for it.
+            unwritable = unwritable.and_then(|()| Err(StateError::unwritable(&path)(error)));
+            continue;
+        }
         if occupant(before.as_deref()) != occupant(wanted.as_deref()) {
             changed.insert(slot);
         }
     }
-    Ok(changed)
+    unwritable.map(|()| changed)
 }
 
 /// Whom a seat is for; none where there is no seat or none that can be read.

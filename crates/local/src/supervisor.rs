@@ -20,6 +20,7 @@ use thiserror::Error;
 use crate::{
     command,
     directory::{ClusterDir, SlotDir},
+    discarded,
     home::Home,
     inotify::Inotify,
     instance::{Fate, Note},
@@ -95,7 +96,7 @@ impl Supervisor {
         let book = port_book::read(&dir)?;
         let supervisor = Self { home, dir, care, statuses, keepers: Mutex::default() };
         for files in slots {
-            volume::sweep(&files);
+            discarded::sweep(files.path());
             let running = processes.iter().filter(|(_, arguments)| command::belongs_to(&files, arguments));
             let running: Vec<u32> = running.map(|(pid, _)| *pid).collect();
             let found = take_over(&files, &running).await.map_err(system(format!("slot {}", files.slot)))?;
@@ -104,42 +105,57 @@ impl Supervisor {
                 supervisor.add(&files, launch, found)?;
             }
         }
-        // A slot whose directory somebody removed while nobody looked.
-        supervisor.hold(&Layout { slots: declared })?;
+        // A slot whose directory somebody removed while nobody looked. One that cannot be held is asked for again by the planner.
+        if let Err(error) = supervisor.hold(&Layout { slots: declared }) {
+            tracing::warn!(%error, "a slot of the layout");
+        }
         Ok(supervisor)
     }
 
-    /// Holds this layout from now on, also across restarts of the manager.
+    /// Holds this layout from now on, also across restarts of the manager. A slot that cannot be held stays as it was, and is the
+    /// error; all others are held.
     pub(crate) fn ensure(&self, layout: &Layout) -> Result<(), SupervisorError> {
-        let wanted = LayoutFile { slots: layout.slots.clone() };
         let path = self.dir.layout();
-        if state_file::read::<LayoutFile>(&path)?.as_ref() != Some(&wanted) {
-            // Ports and disks first: what is declared can be started.
-            self.prepare(layout)?;
-            state_file::write_durably(&path, &wanted)?;
+        let before = state_file::read::<LayoutFile>(&path)?;
+        let (mut slots, mut unusable) = (layout.slots.clone(), Ok(()));
+        if before.as_ref().is_none_or(|before| before.slots != slots) {
+            let before = before.unwrap_or_default().slots;
+            for &slot in layout.slots.keys() {
+                // Ports and disks first: what is declared can be started.
+                if let Err(error) = self.prepare(slot) {
+                    match before.get(&slot) {
+                        Some(launch) => slots.insert(slot, launch.clone()),
+                        None => slots.remove(&slot),
+                    };
+                    unusable = unusable.and(Err(error));
+                }
+            }
+            if slots != before {
+                state_file::write_durably(&path, &LayoutFile { slots: slots.clone() })?;
+            }
         }
-        self.hold(layout)
+        let held = self.hold(&Layout { slots });
+        unusable.and(held)
     }
 
-    fn prepare(&self, layout: &Layout) -> Result<(), SupervisorError> {
-        for &slot in layout.slots.keys() {
-            let files = self.dir.slot(slot);
-            volume::ensure(&files)?;
-        }
-        port_book::assign(&self.home, &self.dir, layout.slots.keys().copied())?;
+    fn prepare(&self, slot: Slot) -> Result<(), SupervisorError> {
+        volume::ensure(&self.dir.slot(slot))?;
+        port_book::assign(&self.home, &self.dir, std::iter::once(slot))?;
         Ok(())
     }
 
     fn hold(&self, layout: &Layout) -> Result<(), SupervisorError> {
+        let mut held = Ok(());
         for (&slot, launch) in &layout.slots {
             if !self.keepers().contains_key(&slot) {
-                self.add(&self.dir.slot(slot), Some(launch.clone()), (None, None))?;
+                let added = self.add(&self.dir.slot(slot), Some(launch.clone()), (None, None));
+                held = held.and(added);
             }
         }
         for (slot, keeper) in self.keepers().iter() {
             keeper.declare(layout.slots.get(slot).cloned());
         }
-        Ok(())
+        held
     }
 
     fn add(
@@ -232,7 +248,7 @@ async fn take_over(files: &SlotDir, running: &[u32]) -> io::Result<(Option<Proce
     };
     kill(strays).await?;
     let id = InstanceId(process.identity().to_string());
-    let note = Note { id, launch: intent.launch, log_from: intent.log_from, fate: Fate::Started };
+    let note = Note { id, launch: intent.launch, log_from: intent.log_from, fate: Fate::Started, before: None };
     // For those who only read: they would take it for gone.
     if let Err(error) = state_file::replace(&files.instance(), &note) {
         tracing::warn!(slot = %files.slot, %error, "note of an adopted process");

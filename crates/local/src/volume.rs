@@ -14,10 +14,7 @@ use etcdop_engine::gate;
 use etcdop_guard::{DataState, LedgerEntry, MarkerState};
 use thiserror::Error;
 
-use crate::{directory::SlotDir, process::Identity, state_file::StateError, token};
-
-/// What a volume that is being destroyed is called.
-const DISCARDED: &str = ".discarded-";
+use crate::{directory::SlotDir, discarded, process::Identity, state_file::StateError, token};
 
 /// Why a volume was not made or destroyed.
 #[derive(Debug, Error)]
@@ -69,7 +66,7 @@ fn id(slot: &SlotDir) -> Result<Option<VolumeId>, StateError> {
 /// What a volume turned out to be when it was to be destroyed.
 #[derive(Debug)]
 pub(crate) enum Discarded {
-    /// Moved away; the rest is to be deleted when there is time.
+    /// Moved away, to be deleted when there is time.
     Moved(PathBuf),
     /// Another volume is there already.
     Before,
@@ -89,7 +86,7 @@ pub(crate) fn discard(slot: &SlotDir, volume: &VolumeId, successor: Successor) -
     if id(slot)?.as_ref() != Some(volume) {
         return Ok(Discarded::Before);
     }
-    let away = slot.path().join(format!("{DISCARDED}{volume}"));
+    let away = discarded::disk(slot.path(), &volume.0);
     let path = slot.volume();
     match fs::rename(&path, &away) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -105,20 +102,9 @@ pub(crate) fn discard(slot: &SlotDir, volume: &VolumeId, successor: Successor) -
     Ok(Discarded::Moved(away))
 }
 
-/// Deletes what earlier calls of [`discard`] and `wipe` had no time to.
-pub(crate) fn sweep(slot: &SlotDir) {
-    let Ok(entries) = fs::read_dir(slot.path()) else { return };
-    for entry in entries.flatten() {
-        let ours = entry.file_name().to_string_lossy().starts_with(DISCARDED);
-        if ours && let Err(error) = fs::remove_dir_all(entry.path()) {
-            tracing::warn!(path = %entry.path().display(), %error, "discarded volume is still there");
-        }
-    }
-}
-
 /// Where the contents of a volume go when somebody wipes it.
 pub(crate) fn wiped_name(slot: &SlotDir) -> io::Result<PathBuf> {
-    Ok(slot.path().join(format!("{DISCARDED}{}", token::random()?)))
+    Ok(discarded::disk(slot.path(), &token::random()?))
 }
 
 /// What stands in the slot's volume. `running` is the process that lives in the slot.
@@ -136,7 +122,8 @@ pub(crate) fn examine(slot: &SlotDir, running: Option<&Identity>) -> Result<Opti
     let data = etcdop_guard::examine_data(&slot.data(), &slot.marker());
     let data = data.map_err(|error| Blocker(format!("{} cannot be read: {error}", slot.data().display())))?;
     let marker = etcdop_guard::examine_marker(&slot.marker());
-    let starts = matches!(marker, MarkerState::Present(_)) && running.is_some_and(|own| is_first_start(&slot.ledger(), own));
+    let starts =
+        matches!(marker, MarkerState::Present(_)) && running.is_some_and(|own| is_first_start(&slot.ledger(), own));
     let marker = gate::disk(&marker, if starts { DataState::HasWal } else { data });
     Ok(Some(Volume { id, marker }))
 }

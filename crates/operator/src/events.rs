@@ -206,7 +206,7 @@ fn refusals(picture: &Picture<'_>) -> Vec<Happening> {
         found.push(warning(slug, reason.to_string()));
     }
     let stuck = picture.published.setback.as_ref().filter(|setback| setback.tries == 3);
-    found.extend(stuck.map(|setback| warning("StepFails", format!("cannot {}: {}", setback.text, setback.why))));
+    found.extend(stuck.map(|setback| warning("StepFails", format!("cannot {}: {}", setback.step, setback.why))));
     found
 }
 
@@ -284,8 +284,11 @@ fn event(cluster: &Cluster, happening: &Happening) -> Event {
 
 #[cfg(test)]
 mod tests {
-    use etcdop_core::id::Mono;
-    use etcdop_engine::publish::{Published, Setback};
+    use etcdop_core::{
+        id::Mono,
+        observation::{Blocker, Failure, Setback},
+    };
+    use etcdop_engine::publish::Published;
 
     use super::*;
     use crate::status::{
@@ -340,9 +343,16 @@ mod tests {
         let mut pass = look_at(unborn(), &declared()).await;
         let mut told = Told::default();
         let fails = |tries| {
-            Some(Setback { text: "x".to_owned(), step: adds(), why: "quota".to_owned(), tries, since: Mono::default() })
+            Some(Setback {
+                step: adds(),
+                failure: Failure::NotApplied,
+                why: Blocker("quota".to_owned()),
+                tries,
+                since: Mono::default(),
+                due: Mono::default(),
+            })
         };
-        let said = |news: Vec<(&'static str, String)>| news.contains(&("StepFails", "cannot x: quota".to_owned()));
+        let said = |news: Vec<(&'static str, String)>| news.contains(&("StepFails", format!("cannot {}: quota", adds())));
         for (tries, told_now) in [(2, false), (3, true), (4, false)] {
             pass.setback = fails(tries);
             assert_eq!(said(news(&mut told, &pass)), told_now, "{tries}");

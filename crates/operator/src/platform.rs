@@ -20,6 +20,7 @@ use etcdop_core::{
 use etcdop_engine::{
     outcome::{CommitError, Outcome},
     platform::{Ground, Platform},
+    safeguards::Safeguards,
 };
 use kube::Client;
 use tokio::{
@@ -34,7 +35,6 @@ use self::{
     reach::Reach,
     reports::Reports,
     rest::Rest,
-    safeguards::Safeguards,
 };
 use crate::resource::Site;
 
@@ -54,7 +54,6 @@ pub(crate) mod reach;
 mod reports;
 mod rest;
 mod retire;
-mod safeguards;
 mod template;
 
 pub(crate) use self::{answer::words, look::launch};
@@ -106,7 +105,7 @@ impl KubernetesPlatform {
         let declared = Arc::clone(&cluster.borrow());
         let reader = Reader::new(around.client.clone(), &declared);
         let reach = Reach::new(around.reach, around.client.clone(), &declared.namespace);
-        let safeguards = Safeguards::new(&around.snapshots, &declared);
+        let safeguards = Safeguards::in_folder(around.snapshots.join(&declared.namespace).join(&declared.name));
         let inner = Inner {
             cluster,
             reader,

@@ -63,7 +63,7 @@ impl Picture<'_> {
     /// The step that keeps failing, in words.
     pub(crate) fn setback(&self) -> Option<String> {
         let setback = self.published.setback.as_ref().filter(|setback| setback.tries > 1)?;
-        Some(format!("cannot {}: {}", setback.text, setback.why))
+        Some(format!("cannot {}: {}", setback.step, setback.why))
     }
 
     /// What is being done, in words. That the record is committed is nobody's business.

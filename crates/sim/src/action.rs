@@ -6,7 +6,7 @@ use crate::{
     etcd_rules,
     planner::{Act, NextRecord},
     scope::{Scope, Writers},
-    state::{Birth, Disk, Era, Id, Open, Phase, Place, Release, SLOTS, State},
+    state::{Birth, Data, Disk, Era, Id, Open, Phase, Place, Release, SLOTS, State},
     violation::Violation,
 };
 
@@ -82,6 +82,9 @@ fn stop(place: &mut Place) {
 }
 
 fn commit(next: &mut State, record: &NextRecord) {
+    if next.places.iter().all(|place| !matches!(place.disk, Disk::Owned(_))) {
+        next.born = record.limit;
+    }
     let begins = next.birth == Birth::Unborn && record.birth == Birth::Forming;
     if begins && next.places.iter().all(|place| !matches!(place.disk, Disk::Owned(_))) {
         // The record and every disk are gone: nobody can know that there was a cluster, and nothing is left to be protected.
@@ -175,7 +178,8 @@ fn judge_stop(state: &State, slot: u8) -> Result<(), Violation> {
 }
 
 fn others_are_live(state: &State, slot: u8) -> Result<(), Violation> {
-    let all = state.each().all(|(other, place)| other == slot || !place.votes() || place.is_live());
+    let in_step = |place: &Place| place.is_live() && place.own_log().is_some_and(|owned| owned.data > Data::Far);
+    let all = state.each().all(|(other, place)| other == slot || !place.votes() || in_step(place));
     if all { Ok(()) } else { Err(Violation::SecondDisruption) }
 }
 
@@ -198,7 +202,11 @@ fn judge_record(state: &State, record: &NextRecord) -> Result<(), Violation> {
     if (0..).zip(record.seats).take(SLOTS).any(elsewhere) {
         return Err(Violation::IdentityMixedUp);
     }
-    let gives_up_data = record.era == Era::Past && state.places.iter().any(|place| place.own_log().is_some());
+    let has_log = state.places.iter().any(|place| place.own_log().is_some());
+    if has_log && record.birth != Birth::Unborn && record.limit != state.born {
+        return Err(Violation::LearnerLimitChanged);
+    }
+    let gives_up_data = record.era == Era::Past && has_log;
     if gives_up_data { Err(Violation::SecondBootstrap) } else { Ok(()) }
 }
 

@@ -121,7 +121,8 @@ impl<'a> Convergence<'a> {
             Birth::Formed => usable >= quorum(voters) && !doubtful,
             Birth::Forming => {
                 let lost = |place: &&Place| {
-                    let used = place.permit.is_some_and(|permit| permit.holder == Holder::Former);
+                    let noted = place.seat.and_then(|seat| seat.founder) == Some(Holder::Former);
+                    let used = noted || place.permit.is_some_and(|permit| permit.holder == Holder::Former);
                     place.seat.is_some()
                         && place.own_log().is_none()
                         && (used || matches!(place.disk, Disk::Hollow { .. }))
@@ -142,7 +143,9 @@ impl<'a> Convergence<'a> {
     /// What the user wants, with nothing left over.
     fn is_goal(at: &State) -> bool {
         if at.birth == Birth::Unborn {
-            return at.size == 0 && at.list() == 0;
+            // A cluster whose record was lost while it slept sleeps on.
+            let asleep = at.places.iter().all(|place| place.process.is_none() && place.declared.is_none());
+            return at.size == 0 && (at.list() == 0 || asleep);
         }
         if at.open != Open::Nothing || at.birth != Birth::Formed {
             return false;

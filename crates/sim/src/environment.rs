@@ -5,7 +5,7 @@ use etcdop_core::observation::Role;
 use crate::{
     etcd_rules::{self, Joined},
     gate::{self, Gate},
-    scope::{Restarts, Scope, Writers},
+    scope::{Permits, Restarts, Scope, Writers},
     state::{
         Birth, Data, Disk, Era, Founding, Holder, Ledger, Life, Open, Owned, Permit, Phase, Place, Process, Reach,
         Release, State,
@@ -146,6 +146,14 @@ fn start(state: &State, scope: &Scope, slot: u8) -> Option<Result<State, Violati
         if let (false, Some(permit)) = (is_restart, &mut place.permit) {
             permit.holder = Holder::Former;
             place.ledger = Ledger::Blank;
+        }
+        if !is_restart {
+            if let Some(founder) = place.seat.as_mut().and_then(|seat| seat.founder.as_mut()) {
+                *founder = Holder::Former;
+            }
+            if scope.permits == Permits::GoWithTheirProcess {
+                place.permit = None;
+            }
         }
         if place.disk == Disk::Absent {
             place.disk = Disk::Empty;

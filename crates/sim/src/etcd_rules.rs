@@ -57,7 +57,7 @@ pub(crate) fn add_learner(state: &State, slot: u8) -> Option<State> {
 pub(crate) fn limit_of(state: &State, place: &Place) -> u8 {
     match place.process.map(|process| process.release) {
         Some(Release::V3_5) => 1,
-        Some(Release::V3_6) | None => state.limit,
+        Some(Release::V3_6) | None => state.born,
     }
 }
 

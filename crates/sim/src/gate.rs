@@ -70,6 +70,7 @@ fn guard_seat(seat: Seat) -> Option<GuardSeat> {
         incarnation: incarnation(Era::Now)?,
         member: seat.member.map(member),
         generation: generation(seat.generation),
+        max_learners: None,
         epoch: Epoch(seat.epoch.into()),
     })
 }
@@ -98,6 +99,7 @@ fn guard_disk(disk: Disk) -> Option<GuardDisk> {
             incarnation: incarnation(era)?,
             member: who.map(member),
             generation: generation(of),
+            max_learners: None,
             epoch: Epoch(epoch.into()),
         }))
     };

@@ -40,6 +40,6 @@ pub use mutants::Mutant;
 pub use observe::Clock;
 pub use picture::draw;
 pub use planner::{Act, NextRecord, explain};
-pub use scope::{Patience, Restarts, Scope, SilentOnes, Writers, formed, mixed, unborn};
+pub use scope::{Patience, Permits, Restarts, Scope, SilentOnes, Writers, formed, mixed, unborn};
 pub use state::{Budget, Reach, Release, State};
 pub use violation::Violation;

@@ -5,7 +5,7 @@
 
 use etcdop_core::{
     id::MemberId,
-    observation::{MemberStatus, Observation, Probe, Role},
+    observation::{Marker, MemberStatus, Observation, Probe, Role, Volume},
 };
 
 use crate::{
@@ -30,6 +30,10 @@ pub enum Mutant {
     NewestLeaves,
     /// Rule 3: learners in parallel although the members' releases differ.
     ParallelInMixed,
+    /// Rule 3: a record that is made again takes the learner limit of a cluster that nobody knows.
+    LimitForgotten,
+    /// Rule 2: who was permitted as a founder is not remembered.
+    FounderForgotten,
 }
 
 /// What the planner is told.
@@ -38,6 +42,8 @@ pub(crate) fn observation(mutant: Option<Mutant>, mut seen: Observation, state: 
         Some(Mutant::PromotedUnseen) => everybody_answered(&mut seen, state),
         Some(Mutant::UnreachableIsDead) => nobody_is_linked(&mut seen),
         Some(Mutant::ParallelInMixed) => all_run_the_same(&mut seen),
+        Some(Mutant::LimitForgotten) => nothing_tells_the_limit(&mut seen),
+        Some(Mutant::FounderForgotten) => all_founders_are_new(&mut seen),
         Some(Mutant::GuardedOnce | Mutant::StartsUnnoted | Mutant::NewestLeaves) | None => {}
     }
     seen
@@ -57,6 +63,31 @@ fn nobody_is_linked(seen: &mut Observation) {
     if let Probe::Known { value, .. } = &mut seen.links {
         let leader: MemberId = value.leader;
         value.active.retain(|member| *member == leader);
+    }
+}
+
+/// Whoever stands at the gate is the founder that was written down.
+fn all_founders_are_new(seen: &mut Observation) {
+    for (slot, seat) in &mut seen.record.value.slots {
+        let Some(view) = seen.ground.get(slot) else { continue };
+        let instance = view.instance.known().and_then(Option::as_ref);
+        seat.founder = seat.founder.take().and_then(|_| instance.map(|instance| instance.id.clone()));
+    }
+}
+
+fn nothing_tells_the_limit(seen: &mut Observation) {
+    for view in seen.ground.values_mut() {
+        let running = match &mut view.instance {
+            Probe::Known { value, .. } => value.as_mut().map(|instance| &mut instance.launch),
+            Probe::Unknown { .. } => None,
+        };
+        let launches = running.into_iter().chain(view.declared.as_mut());
+        launches.for_each(|launch| launch.max_learners = 1);
+        if let Probe::Known { value: Some(Volume { marker: Marker::Owned { max_learners, .. }, .. }), .. } =
+            &mut view.volume
+        {
+            *max_learners = Some(1);
+        }
     }
 }
 

@@ -104,8 +104,10 @@ pub(crate) fn observation(state: &State, policy: SlotPolicy, clock: Clock) -> Ob
         safeguards: vec![Safeguard {
             before: names::version(Release::V3_6).minor(),
             incarnation: names::incarnation(Era::Now).clone(),
+            age: Duration::ZERO,
         }],
         unsettled: None,
+        setbacks: Vec::new(),
         open_since: open_slot(state).map(|slot| clock.since(slot)),
         slots: policy,
         pace: Duration::from_millis(50),
@@ -145,6 +147,7 @@ fn record(state: &State) -> Record {
                 member: seat.member.map(names::member),
                 epoch: seat.epoch.into(),
                 launch: names::launch(seat.release, state.limit),
+                founder: seat.founder.map(|founder| instance(slot, founder)),
             };
             record.slots.insert(names::slot(slot), seat);
         }
@@ -166,7 +169,7 @@ fn record(state: &State) -> Record {
 fn view(state: &State, slot: u8, place: &Place, clock: Clock) -> SlotView {
     let instance = place.process.map(|process| Instance {
         id: instance(slot, Holder::Current),
-        launch: names::launch(process.release, state.limit),
+        launch: names::launch(process.release, state.born),
         phase: match process.phase {
             Phase::Gate => SeenPhase::AtGate,
             Phase::Refused => SeenPhase::Refused(Blocker(String::new())),
@@ -187,11 +190,12 @@ fn view(state: &State, slot: u8, place: &Place, clock: Clock) -> SlotView {
             member: owned.marker.map(names::member),
             generation: names::generation(owned.generation),
             epoch: owned.epoch.into(),
+            max_learners: Some(state.born),
         }),
     };
     SlotView {
         address: names::address(slot).clone(),
-        declared: place.declared.map(|release| names::launch(release, state.limit)),
+        declared: place.declared.map(|release| names::launch(release, state.born)),
         instance: known(instance),
         volume: known(marker.map(|marker| Volume { id: VolumeId(String::from("disk")), marker })),
         permit: place.permit.map(|permit| PermitView { permit: self::permit(slot, permit), since: clock.since(slot) }),

@@ -19,9 +19,10 @@ pub fn draw(state: &State) -> String {
         state.left
     );
     for (slot, place) in state.each().filter(|(_, place)| **place != Place::VOID) {
-        let seat = place
-            .seat
-            .map(|s| format!("g{} m{:?} e{} {:?}", s.generation.0, s.member.map(|m| m.0), s.epoch, s.release));
+        let seat =
+            place.seat.map(|s| (s, s.founder.map_or_else(String::new, |founder| format!(" founder {founder:?}")))).map(
+                |(s, by)| format!("g{} m{:?} e{} {:?}{by}", s.generation.0, s.member.map(|m| m.0), s.epoch, s.release),
+            );
         let process = place.process.map(|p| format!("{:?} {:?}", p.phase, p.release));
         let listed = place
             .listed

@@ -162,6 +162,10 @@ fn convert_record(record: &Record) -> NextRecord {
             member: seat.member.map(names::id),
             epoch: u8::try_from(seat.epoch.min(2)).unwrap_or(2),
             release: names::release(seat.launch.version()),
+            founder: seat.founder.as_ref().map(|founder| {
+                let current = *founder == observe::instance(slot.0, Holder::Current);
+                if current { Holder::Current } else { Holder::Former }
+            }),
         });
     }
     let open = match &record.open {

@@ -23,6 +23,15 @@ pub enum Restarts {
     KeepTheirName,
 }
 
+/// What becomes of a permit when its process is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permits {
+    /// It is left behind, as a file beside the disk is.
+    Stay,
+    /// It is gone, and what was noted of its use, as with a Pod and its annotation.
+    GoWithTheirProcess,
+}
+
 /// What becomes of silent members when faults end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SilentOnes {
@@ -69,6 +78,8 @@ pub struct Scope {
     pub budget: Budget,
     /// Names of instances.
     pub restarts: Restarts,
+    /// Permits of processes that are gone.
+    pub permits: Permits,
     /// Clients.
     pub writers: Writers,
     /// Time.
@@ -90,6 +101,7 @@ impl Scope {
             releases: &[],
             budget: Budget::default(),
             restarts: Restarts::GetANewName,
+            permits: Permits::Stay,
             writers: Writers::Busy,
             patience: Patience::Ends,
             silent_ones: SilentOnes::ComeBack,
@@ -143,6 +155,7 @@ pub fn unborn(size: u8) -> State {
         places: [Place::VOID; SLOTS],
         birth: Birth::Unborn,
         limit: 1,
+        born: 1,
         open: Open::Nothing,
         rejected: None,
         leader: None,
@@ -158,7 +171,7 @@ pub fn unborn(size: u8) -> State {
 pub fn formed(size: u8) -> State {
     let mut state = unborn(size);
     state.birth = Birth::Formed;
-    state.limit = MAX_LEARNERS;
+    (state.limit, state.born) = (MAX_LEARNERS, MAX_LEARNERS);
     state.leader = Some(0);
     for slot in 0..size {
         *state.at_mut(slot) = voter(slot, Release::V3_6);
@@ -170,7 +183,7 @@ pub fn formed(size: u8) -> State {
 pub fn mixed(releases: &[Release], wanted: Release) -> State {
     let mut state = unborn(u8::try_from(releases.len()).unwrap_or(0));
     state.birth = Birth::Formed;
-    state.limit = MAX_LEARNERS;
+    (state.limit, state.born) = (MAX_LEARNERS, MAX_LEARNERS);
     state.leader = Some(0);
     state.cluster = releases.iter().copied().min().unwrap_or(Release::V3_6);
     state.release = wanted;
@@ -184,7 +197,7 @@ fn voter(slot: u8, release: Release) -> Place {
     let (id, generation) = (Id(slot), Gen(1 + slot));
     let owned = Owned { era: Era::Now, generation, marker: Some(id), log: Some(id), epoch: 2, data: Data::Fresh };
     Place {
-        seat: Some(Seat { generation, member: Some(id), epoch: 2, release }),
+        seat: Some(Seat { generation, member: Some(id), epoch: 2, release, founder: None }),
         declared: Some(release),
         process: Some(Process { phase: Phase::Serving, release }),
         reach: Reach::Everyone,

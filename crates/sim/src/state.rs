@@ -57,6 +57,8 @@ pub struct Seat {
     pub epoch: u8,
     /// What its instance is to run.
     pub release: Release,
+    /// Whether the process in the slot, or one before it, was to get the founder's permit.
+    pub founder: Option<Holder>,
 }
 
 /// A disk with a log on it, or about to get one.
@@ -319,6 +321,8 @@ pub struct State {
     pub birth: Birth,
     /// The record's learner limit.
     pub limit: u8,
+    /// The learner limit that every disk and process of the incarnation was started under, whatever the record says.
+    pub born: u8,
     /// The record's open mutation.
     pub open: Open,
     /// What the record says was tried in vain.

@@ -29,10 +29,12 @@ pub enum Violation {
     NeededMemberRemoved,
     /// Rule 4: a member was removed that led others.
     LeaderRemoved,
-    /// I11: a member was taken out or stopped while another voter was not live.
+    /// I11: a member was taken out or stopped while another voter was not live, or far behind.
     SecondDisruption,
     /// I14: a release joined a cluster that has moved on.
     ReleaseTooOld,
+    /// Rule 3: logs that were written under one learner limit are to be replayed under another.
+    LearnerLimitChanged,
     /// The planner asked for a step that has no place in the model.
     UnknownStep,
     /// L1: a recoverable state never comes to its goal.

@@ -2,7 +2,9 @@
 
 #![expect(clippy::print_stdout, reason = "a helper of tests: counterexamples are to be read")]
 
-use etcdop_sim::{Budget, Mutant, Promises, Release, Restarts, Scope, State, Violation, explore, formed, mixed};
+use etcdop_sim::{
+    Budget, Mutant, Permits, Promises, Release, Restarts, Scope, State, Violation, explore, formed, mixed, unborn,
+};
 
 const NO_FAULTS: Budget = Budget { wipes: 0, crashes: 0, silences: 0, edits: 0, records: 0 };
 
@@ -48,9 +50,22 @@ fn a_first_start_that_is_noted_nowhere_happens_again_on_a_wiped_disk() {
 }
 
 #[test]
+fn a_founder_that_nobody_remembers_starts_again_when_its_permit_goes_with_it() {
+    let scope = Scope { permits: Permits::GoWithTheirProcess, ..Scope::new(vec![unborn(3)]) };
+    let scope = scope.budget(Budget { wipes: 1, ..NO_FAULTS }).mutant(Mutant::FounderForgotten);
+    breaks(&scope, Violation::Amnesia);
+}
+
+#[test]
 fn a_promotion_that_nobody_witnessed_takes_the_quorum_away() {
     let scope = Scope::new(vec![growing()]).budget(Budget { crashes: 1, ..NO_FAULTS }).mutant(Mutant::PromotedUnseen);
     breaks(&scope, Violation::LiveQuorumLost);
+}
+
+#[test]
+fn a_record_that_is_made_again_without_its_learner_limit_replays_logs_under_another() {
+    let scope = Scope::new(vec![formed(3)]).budget(Budget { records: 1, ..NO_FAULTS }).mutant(Mutant::LimitForgotten);
+    breaks(&scope, Violation::LearnerLimitChanged);
 }
 
 #[test]

@@ -32,7 +32,9 @@ pub struct Bill {
     pub watch_resumed: usize,
 }
 
-/// What one step cost.
+/// What one step cost. A write is counted once, in the step in which its call ended: that is when the client learned of the outcome, and
+/// what a step did to calls that were already under way is of its making. Times that cross the border between two steps, gaps and calls
+/// alike, count in full for the step in which more of them lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PhaseLine {
@@ -47,11 +49,10 @@ pub struct PhaseLine {
     pub failed: usize,
     /// Writes whose outcome the client does not know.
     pub unknown: usize,
-    /// The longest time without an acknowledged write, over all writers. One that crosses the border between two steps counts in full for
-    /// the step in which more of it lies.
+    /// The longest time without an acknowledged write, over all writers.
     #[serde(serialize_with = "seconds", rename = "longestGapSeconds")]
     pub longest_gap: Duration,
-    /// The longest single call that began in this step, however it ended.
+    /// The longest single call, however it ended.
     #[serde(serialize_with = "seconds", rename = "worstCallSeconds")]
     pub worst_call: Duration,
 }
@@ -73,14 +74,12 @@ pub struct MemberLine {
 impl Bill {
     pub(crate) fn of(history: &History) -> Self {
         let verdict = check(history);
-        let phases: Vec<PhaseLine> =
-            spans(&history.marks, history.ended).map(|span| line(history, span.name, span.from, span.to)).collect();
+        let spans = spans(&history.marks, history.ended);
+        let phases: Vec<PhaseLine> = spans.iter().map(|span| line(history, &spans, span)).collect();
+        let whole = [Span { name: "total", from: Duration::ZERO, to: history.ended }];
         let members = history.readings.iter().filter(|reading| reading.consistency == Consistency::Serializable);
         Self {
-            total: PhaseLine {
-                longest_gap: phases.iter().map(|phase| phase.longest_gap).max().unwrap_or_default(),
-                ..line(history, "total", Duration::ZERO, history.ended)
-            },
+            total: line(history, &whole, &whole[0]),
             phases,
             lost: verdict.lost,
             breaches: verdict.breaches,
@@ -106,6 +105,8 @@ impl Bill {
     }
 }
 
+/// A step's place in time.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Span<'a> {
     name: &'a str,
     from: Duration,
@@ -113,66 +114,66 @@ struct Span<'a> {
 }
 
 /// Each mark up to the next, the last one up to the end.
-fn spans(marks: &[Mark], ended: Duration) -> impl Iterator<Item = Span<'_>> {
+fn spans(marks: &[Mark], ended: Duration) -> Vec<Span<'_>> {
     let ends = marks.iter().skip(1).map(|mark| mark.at).chain([ended]);
-    marks.iter().zip(ends).map(|(mark, to)| Span { name: &mark.name, from: mark.at, to })
+    marks.iter().zip(ends).map(|(mark, to)| Span { name: &mark.name, from: mark.at, to }).collect()
 }
 
-fn line(history: &History, name: &str, from: Duration, to: Duration) -> PhaseLine {
-    // What began at the very end of the last step belongs to it.
-    let within = |at: Duration| from <= at && (at < to || to == history.ended);
+/// One of `spans` as a line of the bill.
+fn line(history: &History, spans: &[Span<'_>], span: &Span<'_>) -> PhaseLine {
+    let of = |times: Vec<Interval>| {
+        times.into_iter().filter(|time| time.home(spans) == Some(span)).map(Interval::length).max().unwrap_or_default()
+    };
     let mut line = PhaseLine {
-        name: name.to_owned(),
-        took: to.saturating_sub(from),
+        name: span.name.to_owned(),
+        took: span.to.saturating_sub(span.from),
         acked: 0,
         failed: 0,
         unknown: 0,
-        longest_gap: gaps(history).filter(|gap| gap.belongs_to(from, to)).map(Gap::length).max().unwrap_or_default(),
-        worst_call: Duration::ZERO,
+        longest_gap: of(gaps(history)),
+        worst_call: of(calls(history)),
     };
-    for write in history.writes.iter().filter(|write| within(write.sent)) {
+    // What was still under way when the writers were stopped belongs to the last step.
+    let last = span.to == history.ended;
+    let ended_here = |write: &&Write| span.from <= write.ended && (write.ended < span.to || last);
+    for write in history.writes.iter().filter(ended_here) {
         match write.outcome {
             Outcome::Acked { .. } => line.acked += 1,
             Outcome::Failed { .. } | Outcome::CounterRefused => line.failed += 1,
             Outcome::Unknown { .. } => line.unknown += 1,
         }
-        line.worst_call = line.worst_call.max(write.ended.saturating_sub(write.sent));
     }
     line
 }
 
-/// A time without an acknowledged write.
+/// A call, or a time without an acknowledged write.
 #[derive(Clone, Copy)]
-struct Gap {
+struct Interval {
     from: Duration,
     to: Duration,
-    /// The part of it that one step is charged for: where it is longest.
-    home: (Duration, Duration),
 }
 
-impl Gap {
+impl Interval {
     fn length(self) -> Duration {
         self.to.saturating_sub(self.from)
     }
 
-    fn belongs_to(&self, from: Duration, to: Duration) -> bool {
-        self.home == (from, to)
+    /// The one step that is charged for it: where most of it lies.
+    fn home<'a>(self, spans: &'a [Span<'a>]) -> Option<&'a Span<'a>> {
+        spans.iter().max_by_key(|span| span.to.min(self.to).saturating_sub(span.from.max(self.from)))
     }
 }
 
-fn gaps(history: &History) -> impl Iterator<Item = Gap> {
+fn calls(history: &History) -> Vec<Interval> {
+    history.writes.iter().map(|write| Interval { from: write.sent, to: write.ended }).collect()
+}
+
+fn gaps(history: &History) -> Vec<Interval> {
     let acked = |write: &Write| write.acked().map(|_| write.ended.min(history.ended));
     let mut times: Vec<Duration> = history.writes.iter().filter_map(acked).collect();
     times.extend([Duration::ZERO, history.ended]);
     times.sort_unstable();
-    let spans: Vec<(Duration, Duration)> =
-        spans(&history.marks, history.ended).map(|span| (span.from, span.to)).collect();
-    let pairs: Vec<(Duration, Duration)> = times.iter().copied().zip(times.iter().skip(1).copied()).collect();
-    pairs.into_iter().filter_map(move |(from, to)| {
-        let shared = |span: &&(Duration, Duration)| span.1.min(to).saturating_sub(span.0.max(from));
-        let home = *spans.iter().max_by_key(shared)?;
-        Some(Gap { from, to, home })
-    })
+    times.iter().zip(times.iter().skip(1)).map(|(&from, &to)| Interval { from, to }).collect()
 }
 
 /// Durations are seconds in the outside world.

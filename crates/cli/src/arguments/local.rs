@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use etcdop_core::size::Size;
-use etcdop_local::{binaries::VersionWish, faults::MemberName, home::ClusterName};
+use etcdop_local::{binaries::VersionWish, home::ClusterName, logs::Tail, member_name::MemberName};
 
 #[derive(Debug, Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -72,6 +72,10 @@ pub(crate) enum LocalCommand {
     Thaw(Victim),
     /// Kill a member and destroy its data, as a disk that dies does
     Wipe(Victim),
+    /// Print what a member wrote to its log
+    ///
+    /// Without MEMBER the newest lines of all members, each behind the name of its member.
+    Logs(Logs),
     /// Print what etcdctl needs: eval "$(etcdop local env)"
     Env {
         #[command(flatten)]
@@ -136,6 +140,34 @@ pub(crate) struct Victim {
     pub(crate) member: MemberName,
 }
 
+/// Whose log, and how much of it; as `kubectl logs` has it.
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Slot number, name or ID of the member, as `status` shows them [default: all members]
+    pub(crate) member: Option<MemberName>,
+    /// Go on with what is written from now on, until Ctrl-C or the end of the cluster
+    #[arg(short, long)]
+    follow: bool,
+    /// How many of the newest lines; -1 for all [default: all of one member, 10 of each of all]
+    #[arg(long, value_name = "LINES", allow_negative_numbers = true, value_parser = tail)]
+    pub(crate) tail: Option<Tail>,
+}
+
+/// Whether a log that was read to its end is read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follow {
+    /// As it is written.
+    Yes,
+    /// What is there is all.
+    No,
+}
+
+impl Logs {
+    pub(crate) fn follow(&self) -> Follow {
+        if self.follow { Follow::Yes } else { Follow::No }
+    }
+}
+
 /// The shells that `env` speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EnvShell {
@@ -150,6 +182,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration: write it as in 30s, 5m or 1m30s");
     let parsed = text.parse::<jiff::SignedDuration>().map_err(|_| wrong())?;
     Duration::try_from(parsed).map_err(|_| wrong())
+}
+
+fn tail(text: &str) -> Result<Tail, String> {
+    let wrong = |_| format!("`{text}` is not a number of lines: write it as in 100, or -1 for all");
+    if text == "-1" { Ok(Tail::All) } else { text.parse().map(Tail::Last).map_err(wrong) }
 }
 
 #[cfg(test)]
@@ -167,5 +204,15 @@ mod tests {
     #[case("soon", None)]
     fn durations_have_a_unit_and_are_not_negative(#[case] text: &str, #[case] seconds: Option<u64>) {
         assert_eq!(duration(text).ok(), seconds.map(Duration::from_secs), "{text}");
+    }
+
+    #[rstest]
+    #[case("100", Some(Tail::Last(100)))]
+    #[case("0", Some(Tail::Last(0)))]
+    #[case("-1", Some(Tail::All))]
+    #[case("-2", None)]
+    #[case("ten", None)]
+    fn a_tail_is_a_number_of_lines_or_all(#[case] text: &str, #[case] expected: Option<Tail>) {
+        assert_eq!(tail(text).ok(), expected, "{text}");
     }
 }

@@ -13,6 +13,7 @@ use etcdop_local::{
     binaries::{Binaries, VersionWish},
     faults,
     home::Home,
+    member_name::MemberName,
     open::{Cluster, Manager},
     platform::LocalPlatform,
     watch::DesiredWatch,
@@ -88,7 +89,10 @@ impl Stage {
 
     /// From here on every promise is noted.
     pub(crate) async fn call_witness(&mut self) -> Result<(), Failure> {
-        self.witness = Some(Witness::start(self.endpoints.clone(), Options::default()).await?);
+        let mut endpoints = self.endpoints.clone();
+        // Who serves is known by now, and handed on in a moment. A witness that meets nobody says so.
+        let _ = timeout(STEP, endpoints.wait_for(|endpoints| !endpoints.is_empty())).await;
+        self.witness = Some(Witness::start(endpoints, Options::default()).await?);
         Ok(())
     }
 
@@ -119,8 +123,7 @@ impl Stage {
             Act::Roll(minor) => self.cluster.set_version(&VersionWish::Newest(minor))?,
             Act::KillLeader | Act::KillAll | Act::WipeDisk | Act::Freeze => {
                 let (fault, slots) = act.fault(now).unwrap_or((faults::Fault::Kill, Vec::new()));
-                let names: Vec<faults::MemberName> =
-                    slots.iter().filter_map(|slot| slot.to_string().parse().ok()).collect();
+                let names: Vec<MemberName> = slots.iter().filter_map(|slot| slot.to_string().parse().ok()).collect();
                 let hits = names.iter().map(|name| faults::inflict(self.cluster.directory(), name, fault));
                 futures::future::try_join_all(hits).await?;
             }
@@ -130,8 +133,9 @@ impl Stage {
 
     /// Reads everything back from every member. `None` when there was no witness.
     pub(crate) async fn bill(&mut self) -> Option<Bill> {
-        let endpoints = self.endpoints.borrow().clone();
-        Some(self.witness.take()?.finish(&endpoints).await)
+        // Not what the writers were told last: that may be of a pass before, and name somebody who left.
+        let serving = serving(&self.published.borrow());
+        Some(self.witness.take()?.finish(&serving).await)
     }
 
     /// Stops the members.
@@ -184,13 +188,17 @@ async fn reach(
     Err(Failure::StepNotDone { step: step.to_owned(), waited: began.elapsed(), why })
 }
 
-/// The client URLs of the members that serve, as they change.
+/// The client URLs of the members that serve.
+fn serving(now: &Published) -> Vec<Endpoint> {
+    summary(now).endpoints().filter_map(|url| url.parse().ok()).collect()
+}
+
+/// The same, as they change.
 fn pump(mut published: watch::Receiver<Published>) -> (AbortOnDropHandle<()>, watch::Receiver<Vec<Endpoint>>) {
     let (sender, receiver) = watch::channel(Vec::new());
     let pump = async move {
         while published.changed().await.is_ok() {
-            let now = summary(&published.borrow_and_update());
-            let endpoints: Vec<Endpoint> = now.endpoints().filter_map(|url| url.parse().ok()).collect();
+            let endpoints = serving(&published.borrow_and_update());
             sender.send_if_modified(|known| {
                 let differs = *known != endpoints;
                 *known = endpoints;

@@ -150,12 +150,14 @@ impl Screen {
         news.iter().try_for_each(|event| self.tell(event))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "people want to know when; nothing is decided by it")]
     fn tell(&self, event: &Event) -> Result<(), Failure> {
         let line = || format!("{} {}", Zoned::now().strftime("%H:%M:%S%.3f"), event.text());
         match &self.view {
             Some(view) if event.is_headline() => view.keep(&line()),
             Some(_) => {}
-            None => self.lines.event(&Stamped { time: Timestamp::now(), event }, line)?,
+            // Whether anybody reads it or not, the cluster is kept.
+            None => self.lines.event(&Stamped { time: Timestamp::now(), event }, line).map(drop)?,
         }
         Ok(())
     }

@@ -88,7 +88,7 @@ impl View {
 /// The one thing to know: what keeps failing, else what blocks.
 fn note(published: &Published, summary: &Summary) -> String {
     match &published.setback {
-        Some(setback) => format!("tried {} times: {}: {}", setback.tries, setback.text, setback.why),
+        Some(setback) => format!("tried {} times: {}: {}", setback.tries, setback.step, setback.why),
         None => summary.reasons.first().cloned().unwrap_or_default(),
     }
 }

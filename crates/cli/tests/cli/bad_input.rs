@@ -29,6 +29,8 @@ fn declared(manifest: &str) -> Home {
 #[case::no_such_member(&["kill", "7"], 4, &["no member is called `7`"])]
 #[case::no_name(&["status", "B!"], 2, &["`B!` is not a name for a cluster"])]
 #[case::two_names(&["status", "a", "--name", "b"], 2, &["two clusters are named, `a` and `b`"])]
+#[case::no_member_to_read(&["logs", "7"], 4, &["no member is called `7`"])]
+#[case::no_number_of_lines(&["logs", "--tail", "some"], 2, &["`some` is not a number of lines", "-1 for all"])]
 #[case::no_duration(&["scale", "5", "--wait=soon"], 2, &["`soon` is not a duration", "30s"])]
 #[case::not_confirmed(&["destroy"], 2, &["removes", "with all data", "--yes"])]
 #[case::nobody_serves(&["env"], 1, &["no member of `a` serves clients now"])]
@@ -119,6 +121,21 @@ fn an_etcd_that_cannot_be_used_is_said_to_be_so(#[case] binary: Option<(&str, &s
     }
     home.run(&["up", "a", "--etcd-dir", binaries.path().to_str().unwrap()]).refused(1, words);
     assert!(home.files().is_empty());
+}
+
+#[test]
+fn etcd_is_looked_for_where_the_environment_says_or_in_what_make_built_and_on_the_path() {
+    let home = declared(MANIFEST);
+    let binaries = tempfile::tempdir().unwrap();
+    fake_etcd(&binaries.path().join("etcd"), "3.6.900", 0o755);
+    let asked = |variable: &str| {
+        let mut command = home.command(&["upgrade", "3.6.999"]);
+        Said::of(&command.env(variable, binaries.path()).output().unwrap())
+    };
+    let place = binaries.path().to_str().unwrap();
+    asked("ETCDOP_ETCD_DIR").refused(1, &[&format!("Looked in {place}; found 3.6.900")]);
+    let on_path = asked("PATH");
+    on_path.refused(1, &["target/etcd, ", place, "3.6.900", "found 3.5."]);
 }
 
 /// Runs `etcdop` where no file can grow: every write fails as on a full disk.

@@ -38,27 +38,30 @@ fn a_cluster_is_created_scaled_and_taken_down() {
     assert_eq!(voters(one), ids(&status));
     put(one, "mine", "kept");
 
-    let env = home.ok(&["env"]);
-    let urls = env.trim().strip_prefix("export ETCDCTL_ENDPOINTS=").unwrap();
-    assert_eq!(urls.split(',').collect::<Vec<_>>(), endpoints(&status));
-    assert!(home.ok(&["env", "a", "--shell", "fish"]).starts_with("set -gx ETCDCTL_ENDPOINTS http://127.0.0.1:"));
+    let urls = endpoints(&status).join(",");
+    home.await_said(&["env"], |said| said.trim() == format!("export ETCDCTL_ENDPOINTS={urls}"));
+    home.await_said(&["env", "a", "--shell", "fish"], |said| {
+        said.trim() == format!("set -gx ETCDCTL_ENDPOINTS {urls}")
+    });
 
-    let said = home.ok(&["scale", "5", "--wait=60s"]);
+    let said = home.ok(&["scale", "5", "--wait=2m"]);
     assert!(said.starts_with("a: size 3 -> 5, done after "), "{said}");
-    let status = home.status("a");
+    let status = home.await_running("a");
     assert_eq!(voters(one).len(), 5);
     assert_eq!(voters(one), ids(&status));
 
-    let table = home.ok(&["status"]);
-    assert!(table.starts_with("a: Running, 5 of 5 ready, etcd 3.6."), "{table}");
+    let table = home.await_said(&["status"], |said| said.starts_with("a: Running, 5 of 5 ready, etcd 3.6."));
     assert!(!table.contains('\u{1b}'), "colours where no terminal is: {table:?}");
-    let wide = home.ok(&["status", "-o", "wide"]);
-    assert!(wide.contains(&format!("cluster ID {}", status["clusterId"].as_str().unwrap())), "{wide}");
-    let row = home.ok(&["ls"]).lines().nth(1).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!((row[0].as_str(), row[1].as_str(), row[2].as_str()), ("a", "Running", "5/5"));
+    home.await_said(&["status", "-o", "yaml"], |said| said.contains("\nphase: Running\n"));
+    let id = format!("cluster ID {}", status["clusterId"].as_str().unwrap());
+    home.await_said(&["status", "-o", "wide"], |said| said.contains(&id));
+    home.await_said(&["ls"], |said| {
+        let row: Vec<_> = said.lines().nth(1).unwrap().split_whitespace().take(3).collect();
+        row == ["a", "Running", "5/5"]
+    });
 
-    home.ok(&["scale", "3", "--wait=60s"]);
-    let left = endpoints(&home.status("a"));
+    home.ok(&["scale", "3", "--wait=2m"]);
+    let left = endpoints(&home.await_running("a"));
     assert_eq!(voters(&left[0]).len(), 3);
     assert_eq!(get(&left[0], "mine").as_deref(), Some(&b"kept"[..]));
 
@@ -72,6 +75,33 @@ fn a_cluster_is_created_scaled_and_taken_down() {
     home.ok(&["destroy", "--yes"]);
     assert!(!home.path().join("a").exists(), "{:?}", home.files().keys());
     home.run(&["status", "a"]).refused(4, &["there is no cluster `a`"]);
+}
+
+#[test]
+fn every_command_is_json_for_programs() {
+    let home = Home::new();
+    let _up = Up::start(&home, &["a", "--size", "1"]);
+    home.await_running("a");
+    let commands = [
+        ("ls", "/0/name"),
+        ("status", "/clusterId"),
+        ("scale 1", "/name"),
+        ("upgrade 3.6", "/name"),
+        ("env", "/ETCDCTL_ENDPOINTS"),
+        ("freeze 0", "/done"),
+        ("thaw 0", "/done"),
+        ("logs 0 --tail 1", "/line"),
+        ("kill 0", "/done"),
+        ("wipe 0", "/done"),
+        ("down", "/membersStopped"),
+        ("destroy --yes", "/destroyed"),
+    ];
+    for (command, field) in commands {
+        let arguments: Vec<&str> = command.split(' ').chain(["-o", "json"]).collect();
+        let said = home.await_said(&arguments, |_| true);
+        let json: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{command}: {error}: {said}"));
+        assert!(json.pointer(field).is_some(), "{command}: {json:#}");
+    }
 }
 
 #[test]
@@ -126,8 +156,8 @@ fn versions_go_one_minor_at_a_time() {
     home.run(&["upgrade", "3.7"]).refused(1, &["cannot go to 3.7", "set a version of 3.6 first"]);
     assert_eq!(fs::read(home.manifest("a")).unwrap(), before);
 
-    home.ok(&["upgrade", "3.6", "--wait=60s"]);
-    let status = home.status("a");
+    home.ok(&["upgrade", "3.6", "--wait=2m"]);
+    let status = home.await_running("a");
     assert!(slot(&status, 0)["version"].as_str().unwrap().starts_with("3.6."), "{status:#}");
     assert_eq!(get(&endpoints(&status)[0], "mine").as_deref(), Some(&b"kept"[..]));
 
@@ -188,5 +218,5 @@ fn clusters_live_side_by_side() {
     assert_ne!(endpoints(&first), endpoints(&second));
     home.run(&["env"]).refused(2, &["first, second"]);
     home.ok(&["destroy", "first", "--yes"]);
-    assert_eq!(home.status("second")["phase"], "Running");
+    assert_eq!(home.await_running("second")["clusterId"], second["clusterId"]);
 }

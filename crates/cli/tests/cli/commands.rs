@@ -12,9 +12,8 @@ fn run(arguments: &[&str]) -> Said {
 fn help_names_every_command_and_every_exit_code() {
     let said = run(&["local", "--help"]);
     assert_eq!(said.code, Some(0));
-    let commands =
-        ["up", "ls", "status", "scale", "upgrade", "kill", "freeze", "thaw", "wipe", "env", "down", "destroy", "demo"];
-    for command in commands {
+    let commands = "up ls status scale upgrade kill freeze thaw wipe logs env down destroy demo";
+    for command in commands.split(' ') {
         assert!(said.stdout.contains(&format!("\n  {command} ")), "{command}: {}", said.stdout);
     }
     let said = run(&["local", "up", "--help"]);
@@ -28,7 +27,7 @@ fn every_shell_gets_completions_that_know_the_subcommands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let said = run(&["completions", shell]);
         assert_eq!(said.code, Some(0), "{shell}");
-        for word in ["destroy", "freeze", "log-format"] {
+        for word in ["destroy", "freeze", "log-format", "follow"] {
             assert!(said.stdout.contains(word), "{shell}: {word}");
         }
     }
@@ -51,7 +50,9 @@ fn every_command_has_a_manual_page() {
     let dir = home.path().join("man");
     let said = run(&["man", dir.to_str().unwrap()]);
     assert_eq!(said.code, Some(0), "{said:?}");
-    for page in ["etcdop", "etcdop-local", "etcdop-local-up", "etcdop-local-scale", "etcdop-completions"] {
+    for page in
+        ["etcdop", "etcdop-local", "etcdop-local-up", "etcdop-local-scale", "etcdop-local-logs", "etcdop-completions"]
+    {
         let text = fs::read_to_string(dir.join(format!("{page}.1"))).unwrap();
         assert!(text.contains(".SH SYNOPSIS") && text.contains("Exit codes:"), "{page}");
     }
@@ -65,6 +66,22 @@ fn the_version_is_there_for_people_and_for_programs() {
     let json: serde_json::Value = serde_json::from_str(&run(&["version", "-o", "json"]).stdout).unwrap();
     assert_eq!(run(&["version"]).stdout.trim(), format!("etcdop {}", json["version"].as_str().unwrap()));
     assert!(run(&["version", "-o", "yaml"]).stdout.starts_with("version:"));
+}
+
+#[test]
+fn the_clusters_of_a_user_are_where_the_users_data_is() {
+    let home = Home::new();
+    let listed = |variables: &[(&str, &str)]| {
+        let mut command = etcdop();
+        command.args(["local", "ls"]).env_remove("HOME").envs(variables.iter().copied());
+        Said::of(&command.output().unwrap())
+    };
+    let place = home.path().to_str().unwrap();
+    let own = listed(&[("HOME", place)]).stdout;
+    assert_eq!(own.trim(), format!("no clusters in {place}/.local/share/etcdop/local"));
+    let data = listed(&[("HOME", "/nowhere"), ("XDG_DATA_HOME", place)]).stdout;
+    assert_eq!(data.trim(), format!("no clusters in {place}/etcdop/local"));
+    listed(&[]).refused(1, &["neither XDG_DATA_HOME nor HOME is set", "--dir"]);
 }
 
 #[test]

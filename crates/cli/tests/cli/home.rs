@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// For everything that has to happen sooner or later; a loaded machine takes its time.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(50);
 
 pub(crate) struct Home {
@@ -59,6 +59,14 @@ impl Home {
         let said = self.run(arguments);
         assert_eq!(said.code, Some(0), "{arguments:?}: {said:?}");
         said.stdout
+    }
+
+    /// Asks again and again until what a command says is as wished: one look may find a member too busy to answer in time.
+    pub(crate) fn await_said(&self, arguments: &[&str], wished: impl Fn(&str) -> bool) -> String {
+        eventually(&format!("{arguments:?} says so"), || {
+            let said = self.run(arguments);
+            if said.code == Some(0) && wished(&said.stdout) { Ok(said.stdout) } else { Err(format!("{said:?}")) }
+        })
     }
 
     pub(crate) fn status(&self, name: &str) -> Value {

@@ -1,7 +1,7 @@
 //! etcd's alarms. CORRUPT: hold everything and say who differs (F40). NOSPACE: give free pages back one member at a time, compact
 //! history only when the user allows it, and disarm only when every database is under its quota again (F39).
 
-use super::Verdict;
+use super::{Verdict, setback};
 use crate::{
     desired::CompactOnNoSpace,
     observation::{AlarmKind, MemberStatus, Probe},
@@ -54,17 +54,19 @@ pub(super) fn regain_space(s: &Situation<'_>) -> Verdict {
     if let Some(member) = shrinkable.min_by_key(|member| (Some(member.id()) == s.leader, member.id())) {
         return Verdict::Act(Step::Etcd(EtcdStep::Defragment(member.id())));
     }
-    match (s.desired.maintenance.compact_on_no_space, s.leader) {
-        (CompactOnNoSpace::ToLatest, Some(at)) => Verdict::Act(Step::Etcd(EtcdStep::Compact { at })),
-        _ => Verdict::Idle(
-            over.iter()
-                .map(|(member, status)| Reason::OutOfSpace {
-                    member: member.id(),
-                    in_use: status.db_in_use,
-                    quota: quota(s, status),
-                })
-                .collect(),
-        ),
+    let full = |(member, status): &(&Member<'_>, &MemberStatus)| Reason::OutOfSpace {
+        member: member.id(),
+        in_use: status.db_in_use,
+        quota: quota(s, status),
+    };
+    let compact = match (s.desired.maintenance.compact_on_no_space, s.leader) {
+        (CompactOnNoSpace::ToLatest, Some(at)) => Some(Step::Etcd(EtcdStep::Compact { at })),
+        _ => None,
+    };
+    // Where no history is left to drop only the user knows what to give up: that is to be said, not only that a step failed.
+    match compact.filter(|step| setback::puts_off(s, step).is_none()) {
+        Some(step) => Verdict::Act(step),
+        None => Verdict::Idle(over.iter().map(full).collect()),
     }
 }
 
@@ -90,8 +92,9 @@ mod tests {
     use crate::{
         desired::CompactOnNoSpace,
         id::MemberId,
-        observation::{Alarm, AlarmKind, Blocker, Probe},
+        observation::{Alarm, AlarmKind, Blocker, Failure, Probe},
         plan::scenario::{NOW, Scenario},
+        step::{EtcdStep, Step},
     };
 
     const QUOTA: u64 = 1000;
@@ -139,6 +142,16 @@ mod tests {
     }), "defragment member a2")]
     fn no_space(#[case] scenario: Scenario, #[case] next: &str) {
         scenario.expect(next);
+    }
+
+    #[test]
+    fn a_cluster_without_history_to_drop_says_so_and_gets_the_larger_quota_that_is_asked_for() {
+        let full = compacts(full([(1000, 990); 3]));
+        let in_vain = full.set_back(Step::Etcd(EtcdStep::Compact { at: MemberId(0xa0) }), Failure::NotApplied);
+        in_vain.clone().expect("wait: database of member a0 is full (990 of 1000 bytes in use)");
+        in_vain
+            .with(|s| s.desired.template.options.quota_backend_bytes = Some(2000))
+            .expect("seat 1 for 3.6.16; open restart of 1");
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! How a cluster comes into being, once per incarnation (rule 2).
 //!
-//! `Unborn` → the founders' seats are reserved and the birth is `Forming` → all founders stand at the gate → all get a permit to
-//! form a new cluster → the member list shows them and they agree on one cluster ID → `Formed`, and no founder ever starts on an
-//! empty disk again.
+//! `Unborn` → the founders' seats are reserved and the birth is `Forming` → all founders stand at the gate → who they are is
+//! written down → all get a permit to form a new cluster → the member list shows them and they agree on one cluster ID →
+//! `Formed`, and no founder ever starts on an empty disk again.
 
 use std::collections::BTreeSet;
 
-use super::Verdict;
+use super::{Verdict, setback};
 use crate::{
     id::{ClusterId, Slot},
     launch::LaunchSpec,
-    observation::{Blocker, Marker, Phase, Probe, RosterMember, SlotView},
+    observation::{Blocker, Marker, Phase, Probe},
     permit::{ClusterState, Permit},
     quorum::quorum,
     reason::Reason,
@@ -70,10 +70,57 @@ pub(super) fn form(s: &Situation<'_>) -> Verdict {
     let waiting: Vec<Slot> = s.record.slots.keys().copied().filter(|&slot| is_fresh_at_gate(s, slot)).collect();
     let missing: Vec<Reason> = s.record.slots.keys().filter_map(|&slot| not_ready(s, slot)).collect();
     if missing.is_empty() && !waiting.is_empty() {
+        if let Some(record) = with_founders(s, &waiting) {
+            return Verdict::Act(Step::Record(Box::new(record)));
+        }
         let permits = waiting.iter().filter_map(|&slot| permit(s, slot)).collect();
         return Verdict::Act(Step::Ground(GroundStep::Permit(permits)));
     }
-    Verdict::Hold(if missing.is_empty() { silent(s) } else { missing })
+    if let Some(record) = with_edit(s) {
+        return Verdict::Act(Step::Record(Box::new(record)));
+    }
+    let failed: Vec<Reason> = s.record.slots.keys().filter_map(|&slot| failed(s, slot)).collect();
+    let wrong = s.desired.template.options.check(&s.desired.template.version).err().map(Reason::BadOption);
+    let rest = match (failed.is_empty(), missing.is_empty()) {
+        (false, _) => failed,
+        (true, false) => missing,
+        (true, true) => silent(s),
+    };
+    Verdict::Hold(wrong.into_iter().chain(rest).collect())
+}
+
+/// etcd ended in this slot before anything was stored, as it does over a flag that it does not know: in its own words.
+fn failed(s: &Situation<'_>, slot: Slot) -> Option<Reason> {
+    let (Phase::Exited(why) | Phase::Refused(why)) = &s.instance(slot)?.phase else { return None };
+    let version = s.record.slots.get(&slot)?.launch.version().clone();
+    is_hollow(s, slot).then(|| Reason::BirthFailed { slot, version, why: why.clone() })
+}
+
+/// Founders that have data and serve nobody are started with what is asked for now, on their disks: an option that etcd ends on
+/// late is healed like any other. Another minor needs a cluster that can be rolled.
+fn with_edit(s: &Situation<'_>) -> Option<Record> {
+    let answers = s.observation.status.values().any(|status| status.known().is_some());
+    let wanted = &s.desired.template;
+    if answers || s.roster().is_some() || s.desired.size.is_zero() || wanted.options.check(&wanted.version).is_err() {
+        return None;
+    }
+    let mut record = s.record.clone();
+    for seat in record.slots.values_mut().filter(|seat| seat.launch.version().minor() == wanted.version.minor()) {
+        seat.launch.template.clone_from(wanted);
+    }
+    (record != *s.record).then_some(record)
+}
+
+/// Writes down who is about to be permitted. A permit may vanish together with its instance and its disk, as where it is an
+/// annotation of a Pod: the record alone tells a seat whose founder started from one whose founder never did (rule 2).
+fn with_founders(s: &Situation<'_>, waiting: &[Slot]) -> Option<Record> {
+    let mut record = s.record.clone();
+    for &slot in waiting {
+        if let (Some(seat), Some(instance)) = (record.slots.get_mut(&slot), s.instance(slot)) {
+            seat.founder.get_or_insert_with(|| instance.id.clone());
+        }
+    }
+    (record != *s.record).then_some(record)
 }
 
 /// The cluster that the founders formed, once the list can be read and each founder answers or is known to be lost.
@@ -86,7 +133,7 @@ fn founders_cluster(s: &Situation<'_>) -> Result<Option<ClusterId>, Reason> {
         return Err(Reason::SplitBirth { first, other });
     }
     let Some(roster) = s.roster() else { return Ok(None) };
-    if let Some(stranger) = roster.members.iter().find(|row| slot_by_url(s, row).is_none()) {
+    if let Some(stranger) = roster.members.iter().find(|row| s.observation.slot_at(row).is_none()) {
         return Err(Reason::ForeignMember { member: stranger.id });
     }
     let listed: BTreeSet<Slot> = s.members.iter().filter_map(|member| member.slot).collect();
@@ -105,14 +152,14 @@ fn formed(s: &Situation<'_>, cluster: ClusterId) -> Record {
     record.birth = Birth::Formed(cluster);
     let mut listed = BTreeSet::new();
     for member in &s.members {
-        let Some(slot) = member.slot.or_else(|| slot_by_url(s, member.row)) else { continue };
+        let Some(slot) = member.slot.or_else(|| s.observation.slot_at(member.row)) else { continue };
         let seat = record.slots.get(&slot);
         if seat.is_none_or(|seat| seat.member.is_some_and(|id| id != member.id())) {
             // The record was rebuilt, and the disk that is here is not this member's: it gets a seat so that it is replaced.
             record.reserve(slot, s.launch_for_joiner());
         }
         if let Some(seat) = record.slots.get_mut(&slot) {
-            seat.member = Some(member.id());
+            (seat.member, seat.founder) = (Some(member.id()), None);
         }
         listed.insert(slot);
     }
@@ -120,22 +167,17 @@ fn formed(s: &Situation<'_>, cluster: ClusterId) -> Record {
     record
 }
 
-fn slot_by_url(s: &Situation<'_>, row: &RosterMember) -> Option<Slot> {
-    let at = |view: &SlotView| row.peer_urls.iter().any(|url| url == view.address.peer.as_str());
-    s.observation.ground.iter().find(|(_, view)| at(view)).map(|(&slot, _)| slot)
-}
-
 /// What an earlier attempt of the same cluster left: a marker without data. Nothing was ever stored there.
 pub(super) fn clear(s: &Situation<'_>) -> Verdict {
     let current = &s.record.incarnation;
-    let left_over = s.record.slots.keys().find_map(|&slot| {
+    let left_over = s.record.slots.keys().filter_map(|&slot| {
         let volume = s.volume(slot)?;
         let Marker::Hollow { incarnation, .. } = &volume.marker else { return None };
         let older = incarnation.uid == current.uid && incarnation.number < current.number;
         let still = !s.instance(slot).is_some_and(|i| matches!(i.phase, Phase::Running | Phase::Stopping));
-        (older && still).then(|| GroundStep::Discard(slot, volume.id.clone()))
+        (older && still).then(|| Step::Ground(GroundStep::Discard(slot, volume.id.clone())))
     });
-    left_over.map_or(Verdict::DONE, |step| Verdict::Act(Step::Ground(step)))
+    setback::first_due(s, left_over).map_or(Verdict::DONE, Verdict::Act)
 }
 
 /// Nothing was ever stored when no founder has data: then a birth that went wrong begins again, under a new token (F21).
@@ -147,18 +189,28 @@ fn start_over(s: &Situation<'_>) -> Option<Verdict> {
     if !dataless || stored {
         return refuse_lost_founder(s);
     }
-    let edited = slots().any(|slot| s.record.slots[&slot].launch.template != s.desired.template);
+    let wanted = &s.desired.template;
+    if wanted.options.check(&wanted.version).is_err() && !s.desired.size.is_zero() {
+        return None;
+    }
+    let edited = slots().any(|slot| s.record.slots[&slot].launch.template != *wanted);
     let permitted = slots().any(|slot| s.holds_permit(slot));
     // A permit that was not used for long never is: its instance waits for something else.
     let in_use = slots().any(|slot| s.holds_permit(slot) && !s.was_permitted(slot, s.desired.patience.join));
     let untouched = edited && !permitted && !s.desired.size.is_zero();
-    let patient = slots().filter_map(|slot| s.instance(slot)).all(|i| s.now.since(i.since) >= s.desired.patience.gate);
+    // Once at once, since a process may have been killed; then it is the template's fault until somebody names another, and what
+    // etcd said of it stands to be read.
+    let again = s.record.rejected.as_ref() == Some(wanted);
+    let pause = if again { s.desired.patience.restart } else { s.desired.patience.gate };
+    let patient = slots().filter_map(|slot| s.instance(slot)).all(|i| s.now.since(i.since) >= pause);
     if untouched || (stuck && !in_use && (edited || patient)) {
         let mut record = Record::unborn(s.record.incarnation.next());
         record.generation = s.record.generation;
         let mut next = founded(s, record);
         if s.desired.size.is_zero() {
             next.birth = Birth::Unborn;
+        } else if !edited {
+            next.rejected = Some(wanted.clone());
         }
         return Some(Verdict::Act(Step::Record(Box::new(next))));
     }
@@ -187,9 +239,15 @@ fn is_hollow(s: &Situation<'_>, slot: Slot) -> bool {
     matches!(s.volume(slot).map(|volume| &volume.marker), Some(Marker::Hollow { incarnation, .. }) if incarnation == current)
 }
 
-/// Whether a permit of this incarnation was written for an instance that is gone, and the disk is empty: perhaps it was used.
+/// Whether a permit of this incarnation was written, or was to be written, for an instance that is gone, and the disk is empty:
+/// perhaps it was used.
 fn has_void_permit(s: &Situation<'_>, slot: Slot) -> bool {
-    s.permit(slot).is_some() && !s.holds_permit(slot) && is_empty(s, slot)
+    let founder = s.record.slots.get(&slot).and_then(|seat| seat.founder.as_ref());
+    let replaced = founder.is_some() && founder != s.instance(slot).map(|instance| &instance.id);
+    let void = s.permit(slot).is_some() && !s.holds_permit(slot);
+    // Whoever cannot be looked at may be the one that is meant.
+    let seen = s.view(slot).is_some_and(|view| view.instance.known().is_some());
+    seen && (replaced || void) && is_empty(s, slot)
 }
 
 /// Whether the disk lost what stood on it, or perhaps did. One that counted starts and is empty is such a disk too, whatever
@@ -199,7 +257,7 @@ fn is_lost(s: &Situation<'_>, slot: Slot) -> bool {
     has_void_permit(s, slot) || is_hollow(s, slot) || (started && is_empty(s, slot))
 }
 
-/// Stands at the gate before an empty disk and was never permitted anything.
+/// Stands at the gate before an empty disk and was not permitted anything yet; at most it was written down that it would be.
 fn is_fresh_at_gate(s: &Situation<'_>, slot: Slot) -> bool {
     let at_gate = s.instance(slot).is_some_and(|instance| instance.phase == Phase::AtGate);
     let empty = s.volume(slot).is_some_and(|volume| volume.marker == Marker::Empty);

@@ -143,6 +143,39 @@ fn a_slot_that_never_gets_to_the_gate_keeps_nobody_from_being_replaced() {
 }
 
 #[test]
+fn a_slot_that_the_platform_can_make_nothing_of() {
+    let mut world = Scenario::formed("VVV").size(size(5)).world();
+    world.unusable = BTreeSet::from([Slot(3)]);
+    let done = world.settle();
+    // Its neighbour is made ready, and a dead member is replaced, though the layout as a whole cannot be held.
+    assert_order(
+        &done,
+        &["hold the layout of slots [0, 1, 2, 3, 4]", "add slot 4", "permit the first start in slots [4]"],
+    );
+    world.now = world.now.marker(1, Marker::Empty).phase(1, Phase::AtGate).silent_for(1, 1);
+    let done = world.settle();
+    assert_order(&done, &["open leave of 1", "remove member a1", "promote", "add slot 1"]);
+    assert!(done.iter().filter(|step| step.starts_with("hold the layout")).count() > 1, "it is tried again: {done:#?}");
+    assert_eq!(world.voters(), [0, 2, 4]);
+    world.now.clone().expect("wait: slot 3 is not at the gate yet");
+    world.unusable.clear();
+    world.settle();
+    assert_eq!(world.voters(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_disk_that_cannot_be_destroyed() {
+    let mut world = Scenario::formed("VVD").disk(3, Some(Marker::Empty)).world();
+    world.busy = BTreeSet::from([Slot(3)]);
+    let done = world.settle();
+    assert_order(&done, &["discard volume d3", "open leave of 2", "remove member a2", "add slot 2", "promote"]);
+    assert_eq!(world.voters(), [0, 1, 2]);
+    world.busy.clear();
+    world.settle();
+    assert!(!world.now.seen.ground.contains_key(&Slot(3)));
+}
+
+#[test]
 fn a_permit_holder_that_never_serves() {
     let mut world = Scenario::formed("V").size(size(3)).world();
     world.mute = BTreeSet::from([Slot(1)]);

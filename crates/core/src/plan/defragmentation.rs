@@ -20,8 +20,9 @@ pub(super) fn defragment(s: &Situation<'_>) -> Verdict {
     else {
         return Verdict::DONE;
     };
-    if let Some(silent) = s.sick_voter(None) {
-        return Verdict::wait(Reason::DefragmentBlocked { member: silent.id() });
+    if let Some(unfit) = s.unfit_voter(None) {
+        let silent = Reason::DefragmentBlocked { member: unfit.id() };
+        return Verdict::wait(s.sickness(unfit).filter(|_| unfit.status.is_some()).unwrap_or(silent));
     }
     let id = next.id();
     let step = match heir(s, &[id]).filter(|_| Some(id) == s.leader) {
@@ -53,6 +54,9 @@ mod tests {
     #[case::the_leader_when_nobody_else_can_lead(fragmented("V", &[9000]), "defragment member a0")]
     #[case::nobody_below_the_limit(fragmented("VVV", &[999, 999, 999]), "wait: ")]
     #[case::nobody_while_a_voter_is_silent(fragmented("VVv", &[0, 2000]), "wait: no member is defragmented while voter a2 does not answer")]
+    #[case::nobody_while_a_voter_is_far_behind(
+        fragmented("VVV", &[0, 2000]).behind(2, 1_001), "wait: voter a2 in slot 2 is 1001 entries behind"
+    )]
     #[case::nobody_while_a_learner_joins(fragmented("VVVll", &[0, 2000]), "wait: entries behind")]
     #[case::scaling_goes_first(fragmented("VVV", &[0, 2000]).size(size(1)), "open leave of 1, 2")]
     #[case::a_roll_goes_first(

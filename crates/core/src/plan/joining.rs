@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Verdict, admission};
+use super::{Verdict, admission, setback};
 use crate::{
     observation::{Marker, Phase},
     permit::{ClusterState, Permit},
@@ -20,7 +20,9 @@ pub(super) fn join(s: &Situation<'_>) -> Verdict {
     if let Some(overdue) = s.learners().find(|learner| is_overdue(s, learner)) {
         return take_out(s, overdue);
     }
-    if let Some(step) = s.learners().find_map(|learner| nudge(s, learner)) {
+    // It may go on without: at worst it takes 7 s.
+    let nudge = s.learners().find_map(|learner| nudge(s, learner));
+    if let Some(step) = nudge.filter(|step| setback::puts_off(s, step).is_none()) {
         return Verdict::Act(step);
     }
     // A stuck one must not block the others for long.

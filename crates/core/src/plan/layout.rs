@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Verdict;
+use super::{Verdict, setback};
 use crate::{
     id::Slot,
     launch::LaunchSpec,
@@ -32,17 +32,19 @@ pub(super) fn ensure(s: &Situation<'_>) -> Verdict {
 /// Stops an instance that serves nothing and was started with another launch spec than its seat has now: it would never pick
 /// the new one up by itself.
 pub(super) fn refresh(s: &Situation<'_>) -> Verdict {
-    let stale = s.record.slots.iter().filter(|(slot, _)| !is_restarting(s, **slot)).find_map(|(&slot, seat)| {
+    let stale = s.record.slots.iter().filter(|(slot, _)| !is_restarting(s, **slot)).filter_map(|(&slot, seat)| {
         let instance = s.instance(slot).filter(|instance| instance.launch != seat.launch)?;
+        // Where the layout could not be held it would come up as it was.
+        s.view(slot)?.declared.as_ref().filter(|declared| **declared == seat.launch)?;
         let idle = match instance.phase {
             Phase::AtGate => !s.holds_permit(slot),
             Phase::Refused(_) => true,
-            Phase::Running => !s.is_serving(slot),
+            Phase::Running => !s.is_serving(slot) && !s.was_heard_lately(slot),
             Phase::Pending(_) | Phase::Exited(_) | Phase::Stopping => false,
         };
-        idle.then(|| GroundStep::Retire(slot, instance.id.clone()))
+        idle.then(|| Step::Ground(GroundStep::Retire(slot, instance.id.clone())))
     });
-    stale.map_or(Verdict::DONE, |step| Verdict::Act(Step::Ground(step)))
+    setback::first_due(s, stale).map_or(Verdict::DONE, Verdict::Act)
 }
 
 fn is_restarting(s: &Situation<'_>, slot: Slot) -> bool {
@@ -140,7 +142,17 @@ mod tests {
     #[case::runs_and_serves_nothing("VVv", Phase::Running, "stop instance i2 in slot 2")]
     #[case::is_started_again_by_its_platform_anyway("VVx", exited(), "open restart of 2")]
     fn an_instance_with_an_old_launch_spec_that(#[case] picture: &str, #[case] phase: Phase, #[case] next: &str) {
-        Scenario::formed(picture).with(|s| s.instance_mut(2).launch = launch("3.6.15")).phase(2, phase).expect(next);
+        let old = Scenario::formed(picture).with(|s| s.instance_mut(2).launch = launch("3.6.15"));
+        old.phase(2, phase).standing_for(3).expect(next);
+    }
+
+    #[test]
+    fn an_instance_with_an_old_launch_spec_is_not_stopped_for_an_answer_that_was_missed() {
+        let unheard = Scenario::formed("VVv").with(|s| s.instance_mut(2).launch = launch("3.6.15"));
+        unheard.clone().standing_for(60).silent_for(2, 2).expect("open restart of 2");
+        // Nor for having been silent before it was started.
+        unheard.clone().standing_for(2).silent_for(2, 60).expect("open restart of 2");
+        unheard.standing_for(3).silent_for(2, 3).expect("stop instance i2 in slot 2");
     }
 
     #[test]

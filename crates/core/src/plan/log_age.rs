@@ -69,7 +69,7 @@ mod tests {
         Scenario::formed("VVV").version("3.7.3").with(|s| {
             s.record_mut().readable_from = readable_from;
             let incarnation = s.record().incarnation.clone();
-            s.seen.safeguards = vec![Safeguard { before: STRICT, incarnation }];
+            s.seen.safeguards = vec![Safeguard { before: STRICT, incarnation, age: std::time::Duration::ZERO }];
         })
     }
 

@@ -3,13 +3,13 @@
 //! A removal is open until the list lacks every member that it names. A restart is open until the member serves with its new
 //! launch spec, or until its old one was put back.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use super::Verdict;
 use crate::{
     id::{MemberId, Slot},
     launch::LaunchSpec,
-    observation::{Instance, Phase, Probe},
+    observation::{Instance, Phase},
     reason::Reason,
     record::{Before, Mutation, Record},
     situation::{Death, Member, Situation},
@@ -41,11 +41,15 @@ pub(super) fn resolve_restart(s: &Situation<'_>) -> Verdict {
     {
         // While the restart was on its way the cluster version rose: such a release would end at once (F31).
         let outgrown = cluster_versions(s).any(|cluster| cluster > seat.launch.version().minor());
-        return if outgrown { put_back(s, slot, from, Blame::Nobody) } else { retire(s, slot, from, old) };
+        // Where the layout could not be held it would come up as it was.
+        let declared = s.view(slot).and_then(|view| view.declared.as_ref()) == Some(&seat.launch);
+        return match () {
+            () if outgrown || (!declared && is_overdue(s)) => put_back(s, slot, from, Blame::Nobody),
+            () if !declared => Verdict::wait(restarting(slot, &seat.launch)),
+            () => retire(s, slot, from, old),
+        };
     }
-    let limit = s.desired.patience.restart;
-    let overdue = s.observation.open_since.is_some_and(|since| s.now.since(since) >= limit);
-    if !overdue {
+    if !is_overdue(s) {
         return Verdict::wait(restarting(slot, &seat.launch));
     }
     if *before == Before::Sick || (runs_new && s.is_serving(slot)) {
@@ -83,20 +87,18 @@ fn lift(s: &Situation<'_>) -> Verdict {
     Verdict::Act(Step::Record(Box::new(record)))
 }
 
+fn is_overdue(s: &Situation<'_>) -> bool {
+    s.observation.open_since.is_some_and(|since| s.now.since(since) >= s.desired.patience.restart)
+}
+
 fn restarting(slot: Slot, launch: &LaunchSpec) -> Reason {
     Reason::Restarting { slot, version: launch.version().clone() }
 }
 
-/// How long a running member has not answered before it counts as one that serves nothing.
-const SILENCE: Duration = Duration::from_secs(3);
-
 /// Stops the instance that still runs the old launch spec, if it can be spared; gives the restart up if not.
 fn retire(s: &Situation<'_>, slot: Slot, from: &LaunchSpec, instance: &Instance) -> Verdict {
-    let status = s.observation.status.get(&slot);
-    let answers = status.is_some_and(|status| status.known().is_some());
-    let silent = status.and_then(Probe::unknown_since).map(|since| s.now.since(since));
-    if instance.phase == Phase::Running && silent.is_some_and(|silent| silent < SILENCE) {
-        // A manager that has just begun, or an answer that came late: it may well serve.
+    let answers = s.observation.status.get(&slot).is_some_and(|status| status.known().is_some());
+    if instance.phase == Phase::Running && !answers && s.was_heard_lately(slot) {
         return Verdict::wait(restarting(slot, from));
     }
     let member = s.members.iter().find(|member| member.slot == Some(slot));
@@ -105,7 +107,7 @@ fn retire(s: &Situation<'_>, slot: Slot, from: &LaunchSpec, instance: &Instance)
         None if answers => return Verdict::wait(restarting(slot, from)),
         Some(_) if answers && s.leader.is_none() => return Verdict::wait(Reason::NoLeader),
         Some(member) if answers && member.is_voter() => {
-            if s.sick_voter(Some(member.id())).is_some() {
+            if s.unfit_voter(Some(member.id())).is_some() {
                 return put_back(s, slot, from, Blame::Nobody);
             }
             if let Some(to) = heir(s, &[member.id()]).filter(|_| Some(member.id()) == s.leader) {
@@ -188,13 +190,13 @@ pub(super) fn resolve_leave(s: &Situation<'_>) -> Verdict {
     }
 }
 
-/// Rule 6: the rest must be all up; for a dead member it is enough that the rest has a quorum. Learners never count. The last
+/// Rule 6: the rest must be all up, with all that was acknowledged; for a dead member it is enough that the rest has a quorum. Learners never count. The last
 /// voter never leaves.
 pub(super) fn may_leave(s: &Situation<'_>, member: &Member<'_>) -> bool {
     if member.is_learner() {
         return true;
     }
-    s.survives_without(member.id()) && (s.death(member).is_some() || s.sick_voter(Some(member.id())).is_none())
+    s.survives_without(member.id()) && (s.death(member).is_some() || s.unfit_voter(Some(member.id())).is_none())
 }
 
 fn leave(s: &Situation<'_>, member: &Member<'_>, leavers: &[MemberId]) -> Verdict {
@@ -250,10 +252,13 @@ mod tests {
     #[case::stops_a_leader_that_is_alone(restart("V", 0, 0), "stop instance i0 in slot 0")]
     #[case::stops_a_learner_without_further_ado(restart("VL", 1, 0), "stop instance i1 in slot 1")]
     #[case::is_given_up_when_another_voter_fell_sick(restart("VVx", 1, 0), "seat 1 for 3.6.16; close")]
+    #[case::is_given_up_when_another_voter_fell_behind(
+        restart("VVV", 1, 0).behind(2, 1_001), "seat 1 for 3.6.16; close"
+    )]
     #[case::waits_for_the_list_while_the_member_serves(restart("VVV", 1, 0).no_roster(), "wait: slot 1 restarts with etcd")]
     #[case::waits_for_a_leader_while_the_member_serves(restart("Vxx", 0, 0), "wait: no leader that a quorum agrees on")]
     #[case::restarts_a_member_that_serves_nothing_even_without_the_list(
-        restart("VVv", 2, 0).no_roster(), "stop instance i2 in slot 2"
+        restart("VVv", 2, 0).no_roster().standing_for(3), "stop instance i2 in slot 2"
     )]
     #[case::waits_while_the_old_instance_stops(restart("VVV", 1, 0).phase(1, Phase::Stopping), "wait: slot 1 restarts with etcd 3.7.3")]
     #[case::gives_the_new_instance_time(in_vain(59), "wait: slot 1 restarts with etcd 3.7.3")]
@@ -340,6 +345,12 @@ mod tests {
     #[case::takes_learners_first(Scenario::formed("VVL").size(Size::ALL[1]).leaving(&[1, 2]), "remove member a2")]
     #[case::takes_the_dead_first(Scenario::formed("VVVVD").size(size(3)).leaving(&[3, 4]), "remove member a4")]
     #[case::removes_nobody_alive_while_another_is_sick(Scenario::formed("VVxVV").size(size(3)).leaving(&[3, 4]), "close")]
+    #[case::removes_nobody_alive_while_another_is_far_behind(
+        Scenario::formed("VVVVV").size(size(3)).leaving(&[3, 4]).behind(2, 1_001), "close"
+    )]
+    #[case::removes_the_dead_while_another_is_far_behind(
+        Scenario::formed("VVVVD").leaving(&[4]).behind(2, 1_001), "remove member a4"
+    )]
     #[case::removes_the_dead_while_another_is_sick(Scenario::formed("VVxVD").leaving(&[4]), "remove member a4")]
     #[case::keeps_a_dead_member_that_came_back(Scenario::formed("VVV").leaving(&[2]), "close")]
     #[case::keeps_a_silent_member_that_nothing_says_is_dead_any_more(Scenario::formed("VVv").linked(2).leaving(&[2]), "close")]
@@ -359,6 +370,6 @@ mod tests {
     fn a_member_that_was_not_heard_in_time_is_not_stopped_for_it() {
         let unheard = Scenario::formed("VVx").version("3.6.17").restarting(1, "3.6.16", 0);
         unheard.clone().silent_for(1, 1).expect("wait: slot 1 restarts with etcd 3.6.16");
-        unheard.silent_for(1, 10).expect("stop instance i1 in slot 1");
+        unheard.silent_for(1, 10).standing_for(10).expect("stop instance i1 in slot 1");
     }
 }

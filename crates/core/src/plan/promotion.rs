@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Raft entries a learner may be behind and still count as ready: what a healthy follower is behind on a busy leader.
-const READY_LAG: u64 = 100;
+pub(super) const READY_LAG: u64 = 100;
 
 /// Decides whether a learner may vote now.
 pub(super) fn promote(s: &Situation<'_>) -> Verdict {
@@ -56,10 +56,10 @@ pub(super) fn promote(s: &Situation<'_>) -> Verdict {
 /// Whether the learner itself shows that it has the log, on a disk of its own.
 fn readiness(s: &Situation<'_>, learner: &Member<'_>) -> Result<(), Reason> {
     let member = learner.id();
-    let (Some(status), true) = (learner.status, s.is_fresh(learner)) else {
+    if !s.is_fresh(learner) {
         let why = s.silence(learner).map_or_else(|| Blocker("no fresh answer".to_owned()), |(why, _)| why.clone());
         return Err(Reason::LearnerSilent { member, why });
-    };
+    }
     if !learner.is_named() {
         return Err(Reason::LearnerSilent { member, why: Blocker("it has not published itself yet".to_owned()) });
     }
@@ -76,9 +76,10 @@ fn readiness(s: &Situation<'_>, learner: &Member<'_>) -> Result<(), Reason> {
     if s.death(learner) == Some(Death::DiskLost) {
         return Err(Reason::LearnerSilent { member, why: Blocker("its disk is gone".to_owned()) });
     }
-    let committed = s.voters().filter_map(|voter| voter.status).map(|status| status.committed).max().unwrap_or(0);
-    let behind = committed.saturating_sub(status.applied);
-    if behind <= READY_LAG { Ok(()) } else { Err(Reason::CatchingUp { member, behind }) }
+    match s.behind(learner).filter(|&behind| behind > READY_LAG) {
+        Some(behind) => Err(Reason::CatchingUp { member, behind }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +111,7 @@ mod tests {
 
     #[rstest]
     #[case::one_at_a_time_has_no_pairs(Scenario::formed("VL").serial(), "promote learner a1")]
-    #[case::it_follows_no_leader(Scenario::formed("VVVLL").with(|s| s.status_mut(2).leader = None), "wait: voter a2 in slot 2 does not answer: it follows no leader")]
+    #[case::it_follows_no_leader(Scenario::formed("VVVLL").with(|s| s.status_mut(2).leader = None), "wait: voter a2 in slot 2 answers, but follows no leader while a quorum follows a0")]
     #[case::it_has_not_published_itself(Scenario::formed("VVL").with(unnamed), "wait: learner a2 does not answer yet: it has not published itself yet")]
     #[case::it_does_not_answer(Scenario::formed("VVL").silent_for(2, 1), "wait: learner a2 does not answer yet: deadline exceeded")]
     #[case::its_answer_is_old(

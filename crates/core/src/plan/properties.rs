@@ -106,6 +106,18 @@ proptest! {
     }
 
     #[test]
+    fn nobody_alive_leaves_while_a_voter_that_stays_is_far_behind(s in scenario()) {
+        let Some((Step::Etcd(EtcdStep::Remove(id)), _)) = decide(&s).act else { return Ok(()) };
+        if role(&s, id) == Some(Role::Voter) && may_be_alive(&s, id) {
+            let answers = || s.seen.status.values().filter_map(Probe::known);
+            let committed = answers().map(|status| status.committed).max().unwrap_or(0);
+            let stays = |of: MemberId| of != id && role(&s, of) == Some(Role::Voter);
+            let lagging = answers().find(|status| stays(status.member) && committed.saturating_sub(status.applied) > 1_000);
+            prop_assert_eq!(lagging, None);
+        }
+    }
+
+    #[test]
     fn a_removal_leaves_a_quorum_of_voters_that_answer(s in scenario()) {
         let Some((Step::Etcd(EtcdStep::Remove(id)), _)) = decide(&s).act else { return Ok(()) };
         let rows = &s.seen.roster.known().unwrap().members;
@@ -131,7 +143,10 @@ proptest! {
             prop_assert_eq!((&instance.phase, &instance.id), (&Phase::AtGate, &permit.instance));
             prop_assert_eq!(s.record().slots[&permit.slot].epoch, 0);
             match permit.state {
-                ClusterState::New => prop_assert_eq!(s.record().birth, Birth::Forming),
+                ClusterState::New => {
+                    prop_assert_eq!(s.record().birth, Birth::Forming);
+                    prop_assert_eq!(s.record().slots[&permit.slot].founder.as_ref(), Some(&permit.instance));
+                }
                 ClusterState::Existing => {
                     let row = s.seen.roster.known().unwrap().members.iter().find(|row| Some(row.id) == permit.member);
                     prop_assert!(row.is_some_and(|row| row.role == Role::Learner && row.name.is_empty()));

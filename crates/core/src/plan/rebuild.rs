@@ -2,14 +2,16 @@
 //!
 //! Only disks that carry our marker get a seat. An empty disk beside them gets none, so nothing can start on it; the member
 //! list, once it can be read, says who else belongs. While a disk cannot be looked at nothing is made, and nothing is stopped.
-
-use std::collections::BTreeSet;
+//! Nor is a cluster woken that sleeps and is to sleep on: whose disks these are can be read off them on any later day.
+//!
+//! The learner limit is a constant of the incarnation (rule 3): a log that was written under one limit must not be replayed under
+//! another, or the members' lists diverge. So it is taken from the disks and from what runs, and never guessed.
 
 use super::Verdict;
 use crate::{
     id::{Generation, Slot},
     launch::LaunchSpec,
-    observation::{Marker, Probe},
+    observation::{Marker, Probe, SlotView},
     reason::Reason,
     record::{Birth, Record, Seat},
     situation::Situation,
@@ -28,12 +30,18 @@ pub(super) fn rebuild(s: &Situation<'_>) -> Verdict {
     }
     let owned: Vec<_> = s.observation.ground.keys().filter_map(|&slot| owned(s, slot)).collect();
     let Some((slot, first, ..)) = owned.first() else { return Verdict::DONE };
+    if s.desired.size.is_zero() && is_asleep(s) {
+        return Verdict::hold(Reason::RecordLostAsleep);
+    }
     if let Some((_, other, ..)) = owned.iter().find(|(_, incarnation, ..)| incarnation != first) {
         return Verdict::hold(Reason::MixedIncarnations { slot: *slot, first: first.clone(), other: other.clone() });
     }
     let mut record = Record::unborn(first.clone());
     record.birth = Birth::Forming;
-    record.max_learners = learner_limit(s);
+    record.max_learners = match learner_limit(s) {
+        Ok(limit) => limit,
+        Err(reason) => return Verdict::hold(reason),
+    };
     for (slot, _, seat) in owned {
         record.generation = Generation(record.generation.0.max(seat.generation.0));
         let launch = LaunchSpec { max_learners: record.max_learners, ..seat.launch };
@@ -43,20 +51,39 @@ pub(super) fn rebuild(s: &Situation<'_>) -> Verdict {
 }
 
 fn owned(s: &Situation<'_>, slot: Slot) -> Option<(Slot, crate::id::Incarnation, Seat)> {
-    let Marker::Owned { incarnation, member, generation, epoch } = &s.volume(slot)?.marker else { return None };
+    let Marker::Owned { incarnation, member, generation, epoch, .. } = &s.volume(slot)?.marker else { return None };
     let running = s.instance(slot).map(|instance| instance.launch.clone());
     let launch = running.or_else(|| s.view(slot)?.declared.clone()).unwrap_or_else(|| s.wanted_launch());
-    Some((slot, incarnation.clone(), Seat { generation: *generation, member: *member, epoch: *epoch, launch }))
+    Some((
+        slot,
+        incarnation.clone(),
+        Seat { generation: *generation, member: *member, epoch: *epoch, launch, founder: None },
+    ))
 }
 
-/// What all instances run with, if they agree; else 1, which is never wrong (rule 3).
-fn learner_limit(s: &Situation<'_>) -> u8 {
-    let declared = s.observation.ground.values().filter_map(|view| {
-        let running = view.instance.known().and_then(Option::as_ref).map(|instance| &instance.launch);
-        running.or(view.declared.as_ref()).map(|launch| launch.max_learners)
+/// Nothing runs, and nothing is to.
+fn is_asleep(s: &Situation<'_>) -> bool {
+    let still = |view: &SlotView| view.declared.is_none() && view.instance.known().is_some_and(Option::is_none);
+    s.observation.ground.values().all(still)
+}
+
+/// What every disk was started under and every instance runs with.
+fn learner_limit(s: &Situation<'_>) -> Result<u8, Reason> {
+    let limits = s.observation.ground.iter().flat_map(|(&slot, view)| {
+        let disk = match s.volume(slot).map(|volume| &volume.marker) {
+            Some(Marker::Owned { max_learners, .. }) => *max_learners,
+            _ => None,
+        };
+        let running = view.instance.known().and_then(Option::as_ref).map(|instance| instance.launch.max_learners);
+        let declared = view.declared.as_ref().map(|launch| launch.max_learners);
+        [disk, running, declared].into_iter().flatten().map(move |limit| (slot, limit))
     });
-    let limits: BTreeSet<u8> = declared.collect();
-    if limits.len() == 1 { limits.into_iter().next().unwrap_or(1) } else { 1 }
+    let mut limits = limits;
+    let (_, limit) = limits.next().ok_or(Reason::LearnerLimitUnknown)?;
+    match limits.find(|(_, other)| *other != limit) {
+        Some((slot, other)) => Err(Reason::LearnerLimitsDiffer { limit, slot, other }),
+        None => Ok(limit),
+    }
 }
 
 #[cfg(test)]
@@ -66,14 +93,19 @@ mod tests {
     use crate::{
         id::{Generation, Incarnation, MemberId},
         observation::{Blocker, Marker, Probe},
-        plan::scenario::{Scenario, commits, launch, size},
+        plan::{
+            Wake,
+            scenario::{Scenario, commits, launch, size},
+        },
+        size::Size,
     };
 
     const ALL_SEATS: &str = "forming; reserve seat 0 for 3.6.16; reserve seat 1 for 3.6.16; reserve seat 2 for 3.6.16";
 
     fn owned(incarnation: &str, generation: u64) -> Marker {
         let incarnation: Incarnation = incarnation.parse().unwrap();
-        Marker::Owned { incarnation, member: None, generation: Generation(generation), epoch: 1 }
+        let generation = Generation(generation);
+        Marker::Owned { incarnation, member: None, generation, epoch: 1, max_learners: Some(8) }
     }
 
     #[test]
@@ -114,12 +146,59 @@ mod tests {
         mixed.expect("wait: the disks belong to different incarnations (uid/1 in slot 0, uid/2 elsewhere)");
     }
 
+    /// The disk of `slot` says this of the learner limit.
+    fn limited(scenario: Scenario, slot: u8, limit: Option<u8>) -> Scenario {
+        scenario.with(|s| {
+            let Marker::Owned { max_learners, .. } = &mut s.volume_mut(slot).marker else { panic!() };
+            *max_learners = limit;
+        })
+    }
+
     #[rstest]
-    #[case::all_agree(8, 8)]
-    #[case::they_differ(4, 1)]
-    fn the_learner_limit_is_what_all_run_with_or_one(#[case] third: u8, #[case] limit: u8) {
-        let differing = Scenario::formed("VVV").with(|s| s.instance_mut(2).launch.max_learners = third);
-        assert_eq!(commits(&differing.without_record().plan()).unwrap().max_learners, limit);
+    #[case::by_the_disks(Some(8))]
+    #[case::by_what_runs_where_an_earlier_release_started_the_disks(None)]
+    fn the_learner_limit_is_told(#[case] disks: Option<u8>) {
+        let told = (0..3).fold(Scenario::formed("VVV"), |scenario, slot| limited(scenario, slot, disks));
+        let rebuilt = commits(&told.without_record().plan()).unwrap();
+        assert_eq!(rebuilt.max_learners, 8);
+        assert!(rebuilt.slots.values().all(|seat| seat.launch.max_learners == 8));
+    }
+
+    #[test]
+    fn a_record_lost_in_hibernation_keeps_the_learner_limit_of_the_birth() {
+        // Logs in which several learners joined at once must be replayed under the limit that let them.
+        let rebuilt = commits(&Scenario::formed("VVV").asleep().without_record().plan()).unwrap();
+        assert_eq!(rebuilt.max_learners, 8);
+        assert!(rebuilt.slots.values().all(|seat| seat.launch.max_learners == 8));
+        let born_on_3_5 = commits(&Scenario::formed("VVV").serial().asleep().without_record().plan()).unwrap();
+        assert_eq!(born_on_3_5.max_learners, 1);
+    }
+
+    #[rstest]
+    #[case::an_instance_runs_with_another(
+        Scenario::formed("VVV").with(|s| s.instance_mut(2).launch.max_learners = 4),
+        "wait: the members were started with different learner limits (8, and 4 in slot 2)"
+    )]
+    #[case::a_disk_was_started_under_another(
+        limited(Scenario::formed("VVV").asleep(), 1, Some(1)),
+        "wait: the members were started with different learner limits (8, and 1 in slot 1)"
+    )]
+    #[case::nobody_tells(
+        (0..3).fold(Scenario::formed("VVV").asleep(), |scenario, slot| limited(scenario, slot, None)),
+        "wait: neither the disks nor anything that runs say which learner limit the cluster was born with"
+    )]
+    fn a_learner_limit_is_never_guessed(#[case] scenario: Scenario, #[case] next: &str) {
+        scenario.without_record().expect(next);
+    }
+
+    #[test]
+    fn a_sleeping_cluster_that_is_to_sleep_on_is_not_woken_to_make_its_record_again() {
+        let lost = Scenario::formed("VVV").size(Size::ZERO).asleep().without_record();
+        assert_eq!(lost.plan().next, Wake::OnChange);
+        let woken = lost.expect("wait: hibernating, and the record is lost: all disks are kept").size(size(3));
+        woken.expect(ALL_SEATS).advance().expect("hold the layout of slots [0, 1, 2]");
+        // One that is awake still is seen through first: its list says who belongs.
+        Scenario::formed("VVV").size(Size::ZERO).without_record().expect(ALL_SEATS);
     }
 
     #[test]
@@ -183,6 +262,7 @@ mod tests {
             member: Some(MemberId(0xdead)),
             generation: Generation(3),
             epoch: 4,
+            max_learners: Some(8),
         };
         let mixed = Scenario::formed("VVV").marker(2, before).without_record().advance();
         mixed.expect("formed c0ffee; reserve seat 2 for 3.6.16").advance().expect("open leave of 2");

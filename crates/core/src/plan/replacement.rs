@@ -49,11 +49,11 @@ fn refusal(s: &Situation<'_>, member: &Member<'_>, slot: crate::id::Slot) -> Rea
     Reason::CannotRemoveDead { member: member.id(), slot, up, voters, needed: quorum(voters) }
 }
 
-/// Silent voters that are not dead, or not dead yet.
+/// Voters that are silent and not dead, or not dead yet, and those that answer and are alone.
 fn doubts(s: &Situation<'_>) -> Vec<Reason> {
     let doubt = |voter: &Member<'_>| {
         if voter.status.is_some() {
-            return None;
+            return s.follows_nobody(voter);
         }
         let (member, Some(slot)) = (voter.id(), voter.slot) else {
             return Some(Reason::VoterAstray { member: voter.id() });
@@ -128,6 +128,13 @@ mod tests {
     #[case::a_founder_that_never_published_itself_is_replaced_too(silent(300).with(|s| {
         if let Probe::Known { value, .. } = &mut s.seen.roster { value.members[2].name.clear() }
     }), "open leave of 2")]
+    #[case::one_that_answers_and_follows_nobody_is_told(
+        Scenario::formed("VVV").with(|s| s.status_mut(2).leader = None),
+        "wait: voter a2 in slot 2 answers, but follows no leader while a quorum follows a0: it is not replaced while it answers"
+    )]
+    #[case::one_that_answers_and_follows_another_is_told(
+        Scenario::formed("VVV").with(|s| s.status_mut(2).leader = Some(member(1))), "wait: voter a2 in slot 2 answers, but follows a1"
+    )]
     #[case::another_member_at_its_address_is_a_doubt(
         Scenario::formed("VVV").with(|s| s.status_mut(2).member = member(9)), "wait: another member answers at its address"
     )]

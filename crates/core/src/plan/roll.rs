@@ -2,16 +2,21 @@
 //! first, the leader last (reliability.md, H46). The record keeps what the member ran before, so that a launch spec that does not
 //! serve is taken back (DESIGN §6).
 
-use super::{Verdict, log_age};
+use std::time::Duration;
+
+use super::{Verdict, log_age, promotion::READY_LAG};
 use crate::{
-    id::MemberId,
     launch::LaunchSpec,
+    observation::Safeguard,
     reason::Reason,
     record::{Before, Mutation},
     situation::{Member, Situation},
     step::{DowngradeOp, EtcdStep, Step},
     version::{EtcdVersion, Minor, Path, path},
 };
+
+/// How old a snapshot may be when the roll begins that it is to guard.
+const SAFEGUARD_AGE: Duration = Duration::from_hours(1);
 
 /// Restarts one member, or prepares the way for it.
 pub(super) fn roll(s: &Situation<'_>) -> Verdict {
@@ -32,13 +37,19 @@ pub(super) fn roll(s: &Situation<'_>) -> Verdict {
     if let Some(slot) = s.permit_in_use() {
         return Verdict::wait(Reason::PermitHolder { slot });
     }
+    if let Some(learner) = s.learners().find(|learner| is_catching_up(s, learner)) {
+        return Verdict::wait(Reason::RollWaitsForLearner { member: learner.id() });
+    }
     if let Some(verdict) = prepare(s, &wanted) {
         return verdict;
     }
-    let rank = |member: &&&Member<'_>| (s.is_healthy(member), Some(member.id()) == s.leader, member.slot);
+    let rank = |member: &&&Member<'_>| {
+        (s.is_healthy(member), member.is_learner() || s.is_in_step(member), Some(member.id()) == s.leader, member.slot)
+    };
     let Some(next) = behind.iter().min_by_key(rank) else { return Verdict::DONE };
     if let Some(blocker) = blocker(s, next) {
-        return Verdict::wait(Reason::RollBlocked { member: blocker });
+        let silent = Reason::RollBlocked { member: blocker.id() };
+        return Verdict::wait(s.sickness(blocker).filter(|_| blocker.status.is_some()).unwrap_or(silent));
     }
     restart(s, next, wanted)
 }
@@ -61,10 +72,21 @@ fn is_behind(member: &Member<'_>, wanted: &LaunchSpec) -> bool {
     seat.into_iter().chain(running).any(|launch| launch != wanted)
 }
 
-/// Who must be healthy first: a member that serves nothing can be restarted freely, any other only when all the rest is well.
-fn blocker(s: &Situation<'_>, next: &Member<'_>) -> Option<MemberId> {
+/// Whether data are on their way to it: whoever is restarted or made to lead meanwhile may have to send them again. One that
+/// does not answer for long is no reason to wait: perhaps it is the release that does not let it.
+fn is_catching_up(s: &Situation<'_>, learner: &Member<'_>) -> bool {
+    if let Some(behind) = s.behind(learner).filter(|_| s.is_fresh(learner)) {
+        return behind > READY_LAG;
+    }
+    let Some(slot) = learner.slot.filter(|_| !learner.is_named()) else { return false };
+    s.permit(slot).is_some() && !s.was_permitted(slot, s.desired.patience.join) && s.is_serving(slot)
+}
+
+/// Who must be well first: a member that serves nothing can be restarted freely, any other only when all the rest could do
+/// without it.
+fn blocker<'s, 'a>(s: &'s Situation<'a>, next: &Member<'_>) -> Option<&'s Member<'a>> {
     let serves = next.is_learner() || s.is_healthy(next);
-    serves.then(|| s.sick_voter(Some(next.id())).map(Member::id)).flatten()
+    serves.then(|| s.unfit_voter(Some(next.id()))).flatten()
 }
 
 fn restart(s: &Situation<'_>, member: &Member<'_>, wanted: LaunchSpec) -> Verdict {
@@ -113,8 +135,11 @@ fn prepare(s: &Situation<'_>, wanted: &LaunchSpec) -> Option<Verdict> {
 }
 
 fn save_snapshot(s: &Situation<'_>, cluster: Minor, to: Minor) -> Option<Verdict> {
-    let kept = |safeguard: &crate::observation::Safeguard| {
-        safeguard.before == to && safeguard.incarnation == s.record.incarnation
+    // Once a member runs the new minor, what was saved before it is what is to be kept, however long the roll takes.
+    let begun = s.members.iter().filter_map(|member| member.status).any(|status| status.version.minor() >= to);
+    let kept = |safeguard: &Safeguard| {
+        let of_this_roll = begun || safeguard.age <= SAFEGUARD_AGE;
+        safeguard.before == to && safeguard.incarnation == s.record.incarnation && of_this_roll
     };
     if to <= cluster || s.observation.safeguards.iter().any(kept) {
         return None;
@@ -155,6 +180,8 @@ fn leave_downgrade_mode(s: &Situation<'_>, wanted: &LaunchSpec) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rstest::rstest;
 
     use crate::{
@@ -180,7 +207,8 @@ mod tests {
     fn saved(scenario: Scenario) -> Scenario {
         scenario.with(|s| {
             let incarnation = s.record().incarnation.clone();
-            s.seen.safeguards.push(Safeguard { before: s.desired.template.version.minor(), incarnation });
+            let before = s.desired.template.version.minor();
+            s.seen.safeguards.push(Safeguard { before, incarnation, age: Duration::ZERO });
         })
     }
 
@@ -190,6 +218,15 @@ mod tests {
     #[case::the_leader_last(patch("VVV").running("3.6.17", &[1, 2]), "open restart of 0")]
     #[case::who_is_sick_anyway_first(patch("VVx"), "open restart of 2")]
     #[case::nobody_healthy_while_another_is_sick(patch("VVx").running("3.6.17", &[2]), "wait: no restart while voter a2 does not answer")]
+    #[case::nobody_while_another_is_far_behind(
+        patch("VVV").running("3.6.17", &[2]).behind(2, 1_001), "wait: voter a2 in slot 2 is 1001 entries behind: no other voter is stopped"
+    )]
+    #[case::a_little_behind_is_no_obstacle(patch("VVV").running("3.6.17", &[2]).behind(2, 1_000), "open restart of 1")]
+    #[case::who_is_far_behind_first(patch("VVV").behind(2, 1_001), "open restart of 2")]
+    #[case::nobody_while_another_follows_nobody(
+        patch("VVV").running("3.6.17", &[2]).with(|s| s.status_mut(2).leader = None),
+        "wait: voter a2 in slot 2 answers, but follows no leader while a quorum follows a0"
+    )]
     #[case::no_learner_while_a_voter_is_sick(patch("VVxLL").running("3.6.17", &[0, 1, 2]), "wait: no restart while voter a2 does not answer")]
     #[case::no_joiner_before_it_published_itself(
         patch("VVVu").running("3.6.17", &[0, 1, 2]), "permit the first start in slots [3]"
@@ -270,6 +307,36 @@ mod tests {
         of_another_life.expect("save a snapshot of member a1 before going to 3.7");
         let of_another_minor = kept.with(|s| s.seen.safeguards[0].before = Minor::new(3, 6));
         of_another_minor.expect("save a snapshot of member a1 before going to 3.7");
+    }
+
+    #[test]
+    fn a_snapshot_from_before_an_earlier_roll_does_not_guard_a_new_one() {
+        let aged = |scenario: Scenario, age| saved(scenario).with(|s| s.seen.safeguards[0].age = age);
+        let hour = Duration::from_hours(1);
+        assert!(aged(to("3.7.3", "VVV"), hour).next().contains("open restart of 1"));
+        let old = aged(to("3.7.3", "VVV"), hour + Duration::from_secs(1));
+        old.clone().expect("save a snapshot of member a1 before going to 3.7");
+        // In the middle of its own roll it is the right one, whatever time that takes.
+        let cluster_of_3_6 = |s: &mut Scenario| s.status_mut(1).cluster_version = Some(Minor::new(3, 6));
+        let rolling = old.running("3.7.3", &[1]).with(cluster_of_3_6);
+        assert!(rolling.next().contains("open restart of 2"), "{}", rolling.next());
+    }
+
+    #[rstest]
+    #[case::that_is_far_behind(patch("VVVLl"))]
+    #[case::that_receives_its_first_data(patch("VVVuL").permitted(3, 5_000, ClusterState::Existing).peers_served(3, None))]
+    fn nobody_is_restarted_beside_a_learner(#[case] scenario: Scenario) {
+        scenario.expect("wait: no restart while data are on their way to learner");
+    }
+
+    #[rstest]
+    #[case::that_is_ready_and_waits_for_its_pair(patch("VVVLp"), "open restart of 1")]
+    #[case::that_serves_its_peers_and_nobody_else_for_long(
+        patch("VVVuL").permitted(3, 61_000, ClusterState::Existing).peers_served(3, None), "open restart of 1"
+    )]
+    #[case::that_ended(patch("VVVLL").silent_for(3, 1), "open restart of 3")]
+    fn a_roll_does_not_wait_for_a_learner(#[case] scenario: Scenario, #[case] next: &str) {
+        assert!(scenario.next().contains(next), "{}", scenario.next());
     }
 
     fn refused_path_is_at_rest(scenario: &Scenario) -> bool {

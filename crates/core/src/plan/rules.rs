@@ -68,13 +68,21 @@ fn rule_1_a_permit_is_for_one_instance_one_seat_and_one_start() {
 #[test]
 fn rule_2_a_new_cluster_is_formed_once_per_incarnation() {
     let states = |scenario: &Scenario| permits(scenario).iter().map(|permit| permit.state).collect::<Vec<_>>();
-    assert_eq!(states(&Scenario::forming("ggg")), [ClusterState::New; 3]);
+    assert_eq!(states(&Scenario::forming("ggg").advance()), [ClusterState::New; 3]);
     assert_eq!(states(&Scenario::formed("Vuu")), [ClusterState::Existing]);
     // A founder that had its permit and has no disk is refused, or dead where the list answers; and a birth that begins again is
     // another incarnation.
     Scenario::forming("vDD").expect("wait: founder in slot 1 lost its disk while the cluster was forming");
     Scenario::forming("VVD").advance().expect("open leave of 2");
     assert!(Scenario::forming("DDD").standing_for(5).next().starts_with("begin incarnation uid/2"));
+}
+
+#[test]
+fn rule_2_a_founder_is_written_down_before_it_is_permitted_and_never_starts_twice() {
+    Scenario::forming("ggg").expect("seat 0 is founded by i0; seat 1 is founded by i1; seat 2 is founded by i2");
+    // Instance, permit and disk are gone together: only the record knows.
+    let vanished = Scenario::forming("vvv").vanished(1).vanished(2).standing_for(3600);
+    vanished.expect("wait: founder in slot 1 lost its disk while the cluster was forming");
 }
 
 #[rstest]
@@ -200,6 +208,23 @@ fn rule_6_no_open_removal_goes_on_while_a_voter_that_stays_is_down() {
     Scenario::formed("VVxVV").size(size(3)).leaving(&[3, 4]).expect("close");
 }
 
+#[rstest]
+#[case::leaves(Scenario::formed("VVV").size(size(1)).behind(0, 5_000), "wait: voter a0 in slot 0 is 5000 entries behind")]
+#[case::goes_on_leaving(Scenario::formed("VVVVV").size(size(3)).leaving(&[3, 4]).behind(1, 5_000), "close")]
+#[case::is_rolled(
+    Scenario::formed("VVV").version("3.6.17").running("3.6.17", &[2]).behind(2, 5_000),
+    "wait: voter a2 in slot 2 is 5000 entries behind"
+)]
+#[case::is_stopped(
+    Scenario::formed("VVV").version("3.6.17").restarting(1, "3.6.16", 0).behind(2, 5_000), "seat 1 for 3.6.16; close"
+)]
+fn rule_6_nobody_alive_goes_while_a_voter_that_stays_lacks_what_was_acknowledged(
+    #[case] scenario: Scenario,
+    #[case] next: &str,
+) {
+    scenario.expect(next);
+}
+
 #[test]
 fn rule_6_no_membership_change_of_another_cluster() {
     let other = Scenario::formed("VVD").with(|s| {
@@ -250,6 +275,7 @@ fn rule_9_deletes_name_one_thing_and_rest_on_the_list() {
         member: Some(MemberId(0xdead)),
         generation: Generation(0),
         epoch: 1,
+        max_learners: None,
     };
     let gone = Scenario::formed("VVg").marker(2, former.clone());
     assert_eq!(acts(&gone.plan()), Some(Step::Ground(GroundStep::Discard(Slot(2), VolumeId("d2".to_owned())))));
@@ -262,6 +288,7 @@ fn rule_9_deletes_name_one_thing_and_rest_on_the_list() {
             member: Some(member(1)),
             generation: Generation(0),
             epoch: 1,
+            max_learners: None,
         },
     );
     listed.expect("wait: its disk is not empty");

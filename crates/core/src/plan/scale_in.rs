@@ -44,9 +44,9 @@ pub(super) fn shrink(s: &Situation<'_>) -> Verdict {
         return Verdict::wait(Reason::TargetNotHealthy { slot });
     }
     let first = leaving.keys().filter_map(|&id| s.member(id)).find(|member| mutation::may_leave(s, member));
-    match (first, s.sick_voter(None)) {
+    match (first, s.unfit_voter(None)) {
         (Some(_), _) => open(s, leaving),
-        (None, Some(sick)) => Verdict::Idle(s.sickness(sick).into_iter().collect()),
+        (None, Some(unfit)) => Verdict::Idle(s.sickness(unfit).into_iter().collect()),
         (None, None) => Verdict::DONE,
     }
 }
@@ -80,6 +80,10 @@ mod tests {
         shrink("xVV", 1),
         "wait: waiting for slot 0 to have a healthy voter before others leave"
     )]
+    #[case::not_while_one_who_stays_is_far_behind(
+        shrink("VVV", 1).behind(0, 1_001), "wait: voter a0 in slot 0 is 1001 entries behind"
+    )]
+    #[case::one_that_is_far_behind_may_go(shrink("VVVVV", 3).behind(4, 1_001), "open leave of 3, 4")]
     #[case::a_sick_one_that_leaves_may_go(shrink("VVVVx", 3), "open leave of 3, 4")]
     #[case::two_sick_ones_that_leave_wait(
         shrink("VVVVVxx", 5),

@@ -25,8 +25,8 @@ use crate::{
     id::{ClusterId, Incarnation, InstanceId, MemberId, Mono, RecordRevision, Slot, VolumeId},
     launch::{EtcdOptions, LaunchSpec, Template},
     observation::{
-        Address, Alarm, AlarmKind, Blocker, Instance, Marker, MemberStatus, Observation, PeerLinks, PeerPort,
-        PermitView, Phase, Probe, Role, Roster, RosterMember, SlotPolicy, SlotView, Unsettled, Volume,
+        Address, Alarm, AlarmKind, Blocker, Failure, Instance, Marker, MemberStatus, Observation, PeerLinks, PeerPort,
+        PermitView, Phase, Probe, Role, Roster, RosterMember, Setback, SlotPolicy, SlotView, Unsettled, Volume,
     },
     permit::{ClusterState, Permit},
     record::{Before, Birth, MAX_LEARNERS, Mutation, Record, Versioned},
@@ -125,6 +125,7 @@ impl Scenario {
             alarms: known(BTreeSet::new()),
             safeguards: Vec::new(),
             unsettled: None,
+            setbacks: Vec::new(),
             open_since: None,
             slots: SlotPolicy::Prefix,
             pace: Duration::from_millis(50),
@@ -183,7 +184,8 @@ impl Scenario {
             _ => Phase::AtGate,
         };
         let instance = Instance { id: InstanceId(format!("i{slot}")), launch: launch.clone(), phase, since: NOW };
-        let owned = Marker::Owned { incarnation, member: Some(member(slot)), generation, epoch: 1 };
+        let max_learners = Some(MAX_LEARNERS);
+        let owned = Marker::Owned { incarnation, member: Some(member(slot)), generation, epoch: 1, max_learners };
         let marker = if has_data { owned } else { Marker::Empty };
         let view = SlotView {
             address: address(slot),
@@ -275,6 +277,9 @@ impl Scenario {
                 if let Probe::Known { value: Some(instance), .. } = &mut view.instance {
                     instance.launch.max_learners = 1;
                 }
+                if let Marker::Owned { max_learners, .. } = &mut s.volume_mut(slot).marker {
+                    *max_learners = Some(1);
+                }
             }
         })
     }
@@ -358,6 +363,11 @@ impl Scenario {
         })
     }
 
+    /// The member of `slot` has applied so many entries fewer than were committed.
+    pub(crate) fn behind(self, slot: u8, entries: u64) -> Self {
+        self.with(|s| s.status_mut(slot).applied = COMMITTED - entries)
+    }
+
     pub(crate) fn no_roster(self) -> Self {
         self.with(|s| s.seen.roster = silent(3))
     }
@@ -412,6 +422,14 @@ impl Scenario {
 
     pub(crate) fn unsettled(self, step: EtcdStep) -> Self {
         self.with(|s| s.seen.unsettled = Some(Unsettled { step, since: NOW }))
+    }
+
+    /// The step failed for the third time just now, and is due in a second.
+    pub(crate) fn set_back(self, step: Step, failure: Failure) -> Self {
+        self.with(|s| {
+            let (why, due) = (Blocker("no space left".to_owned()), Mono(s.now.0 + Duration::from_secs(1)));
+            s.seen.setbacks.push(Setback { step, failure, why, tries: 3, since: s.now, due });
+        })
     }
 
     pub(crate) fn phase(self, slot: u8, phase: Phase) -> Self {

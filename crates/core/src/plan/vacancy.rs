@@ -2,7 +2,7 @@
 //!
 //! A disk is destroyed only when a linearizable list of this pass lacks the member that its marker names (rule 9).
 
-use super::{Verdict, mutation::vacate};
+use super::{Verdict, mutation::vacate, setback};
 use crate::{
     id::Slot,
     observation::{Instance, Marker, Phase, Volume},
@@ -17,26 +17,27 @@ pub(super) fn clean(s: &Situation<'_>) -> Verdict {
     if let Some(record) = without_the_gone(s) {
         return Verdict::Act(Step::Record(Box::new(record)));
     }
-    let mut refused = Vec::new();
-    for &slot in s.observation.ground.keys() {
-        match s.record.slots.get(&slot) {
-            Some(seat) if seat.member.is_none() && !s.is_listed(slot) => {
-                if let Some(step) = prepare(s, slot, seat) {
-                    return Verdict::Act(step);
-                }
-            }
-            None => {
-                if let Some(volume) = s.volume(slot).filter(|volume| is_ours_and_gone(s, volume) && is_still(s, slot)) {
-                    return Verdict::Act(Step::Ground(GroundStep::Discard(slot, volume.id.clone())));
-                }
-            }
-            Some(_) => {}
-        }
-        if let Some(Phase::Refused(why)) = s.instance(slot).map(|instance| &instance.phase) {
-            refused.push(Reason::GateRefused { slot, why: why.clone() });
-        }
+    let slots = s.observation.ground.keys().copied();
+    if let Some(step) = setback::first_due(s, slots.clone().filter_map(|slot| clear(s, slot))) {
+        return Verdict::Act(step);
     }
-    Verdict::Idle(refused)
+    let refused = slots.filter_map(|slot| match &s.instance(slot)?.phase {
+        Phase::Refused(why) => Some(Reason::GateRefused { slot, why: why.clone() }),
+        _ => None,
+    });
+    Verdict::Idle(refused.collect())
+}
+
+/// What is in the way of the member to come, or left of the one that nobody comes after.
+fn clear(s: &Situation<'_>, slot: Slot) -> Option<Step> {
+    match s.record.slots.get(&slot) {
+        Some(seat) if seat.member.is_none() && !s.is_listed(slot) => prepare(s, slot, seat),
+        None => {
+            let volume = s.volume(slot).filter(|volume| is_ours_and_gone(s, volume) && is_still(s, slot))?;
+            Some(Step::Ground(GroundStep::Discard(slot, volume.id.clone())))
+        }
+        Some(_) => None,
+    }
 }
 
 /// Seats whose member was removed by a manager that ended before it said so, or by a human.
@@ -139,7 +140,7 @@ mod tests {
 
     fn owned(incarnation: &str, member: Option<MemberId>, generation: u64) -> Marker {
         let incarnation = incarnation.parse().unwrap();
-        Marker::Owned { incarnation, member, generation: Generation(generation), epoch: 1 }
+        Marker::Owned { incarnation, member, generation: Generation(generation), epoch: 1, max_learners: None }
     }
 
     /// The disk of a member that left.
@@ -177,6 +178,7 @@ mod tests {
                 member: Some(member(slot)),
                 generation: Generation(u64::from(slot) + 1),
                 epoch,
+                max_learners: None,
             };
             Scenario::formed("VVV").marker(1, marker(1))
         };

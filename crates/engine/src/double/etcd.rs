@@ -71,6 +71,20 @@ impl Etcd {
         self.process = Some(child);
     }
 
+    /// Starts it on its empty disk beside `members`, whose list has it already.
+    pub(crate) fn join(&mut self, minor: &str, members: &[Self]) {
+        let all = members.iter().chain([&*self]).map(|m| format!("{}={}", m.name, m.dial.peer));
+        let all = all.collect::<Vec<_>>().join(",");
+        self.spawn(minor, &all, &["--initial-cluster-state=existing"]);
+    }
+
+    /// Starts it again on its disk; on another minor, too.
+    pub(crate) fn restart(&mut self, minor: &str) {
+        self.kill();
+        // Where its log is, etcd asks for no list but its own entry.
+        self.spawn(minor, &format!("{}={}", self.name, self.dial.peer), &[]);
+    }
+
     fn log(&self) -> PathBuf {
         self.disk.path().join("log")
     }
@@ -146,13 +160,15 @@ fn free_port() -> u16 {
     }
 }
 
-/// Asks until the answer is the wanted one, for at most 20 s; the last answer is in the panic when it never is.
+/// Asks until the answer is the wanted one, for at most a minute; the last answer is in the panic when it never is.
 pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(last) if start.elapsed() > Duration::from_secs(20) => panic!("{what}: not within 20 s; last: {last}"),
+            Err(last) if start.elapsed() > Duration::from_mins(1) => {
+                panic!("{what}: not within a minute; last: {last}")
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }

@@ -1,10 +1,15 @@
-//! When a step that failed is tried again. Only the very same step waits: anything else that the planner wants is new.
+//! When a step that failed is tried again. Only the very same step waits: anything else that the planner wants is new. Several may
+//! wait at a time, since the planner goes on without those that can wait (`etcdop_core::plan`).
 
 use std::time::Duration;
 
-use etcdop_core::{id::Mono, step::Step};
+use etcdop_core::{
+    id::Mono,
+    observation::{Blocker, Failure, Setback},
+    step::Step,
+};
 
-use crate::{execute::Retry, publish::Setback};
+use crate::execute::Retry;
 
 /// Before the first and every steady retry.
 const FIRST: Duration = Duration::from_millis(50);
@@ -15,46 +20,49 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// How long a setback is remembered and shown after its step was due again and nobody asked for it any more.
 const FORGOTTEN: Duration = Duration::from_secs(5);
 
-/// The step that failed last, if it has not succeeded since.
+/// The steps that failed and have not succeeded since, the newest last.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
-    held: Option<Held>,
+    held: Vec<Held>,
 }
 
 #[derive(Debug)]
 struct Held {
     setback: Setback,
     wait: Duration,
-    until: Mono,
 }
 
 impl Backoff {
     /// How long `step` has to wait still.
     pub(crate) fn wait(&self, step: &Step, now: Mono) -> Option<Duration> {
-        let held = self.held.as_ref().filter(|held| held.setback.step == *step)?;
-        Some(held.until.since(now)).filter(|wait| !wait.is_zero())
+        let held = self.held.iter().find(|held| held.setback.step == *step)?;
+        Some(held.setback.due.since(now)).filter(|wait| !wait.is_zero())
     }
 
-    pub(crate) fn failed(&mut self, step: &Step, why: &str, retry: Retry, now: Mono) {
-        let before = self.held.take().filter(|held| held.setback.step == *step);
+    /// How long until the next of them is due.
+    pub(crate) fn next_due(&self, now: Mono) -> Option<Duration> {
+        self.held.iter().map(|held| held.setback.due.since(now)).filter(|wait| !wait.is_zero()).min()
+    }
+
+    pub(crate) fn failed(&mut self, step: &Step, failure: Failure, why: &str, retry: Retry, now: Mono) {
+        let before = self.held.iter().position(|held| held.setback.step == *step).map(|at| self.held.remove(at));
         let wait = match (&before, retry) {
             (Some(before), Retry::BackOff) => before.wait.saturating_mul(2).min(LONGEST),
             (None, _) | (_, Retry::Steady) => FIRST,
         };
         let (tries, since) = before.map_or((0, now), |before| (before.setback.tries, before.setback.since));
-        let setback =
-            Setback { text: step.to_string(), step: step.clone(), why: why.to_owned(), tries: tries + 1, since };
-        self.held = Some(Held { setback, wait, until: now.after(wait) });
+        let (step, why, tries, due) = (step.clone(), Blocker(why.to_owned()), tries + 1, now.after(wait));
+        self.held.push(Held { setback: Setback { step, failure, why, tries, since, due }, wait });
     }
 
-    pub(crate) fn succeeded(&mut self) {
-        self.held = None;
+    pub(crate) fn succeeded(&mut self, step: &Step) {
+        self.held.retain(|held| held.setback.step != *step);
     }
 
-    /// What keeps failing.
-    pub(crate) fn setback(&mut self, now: Mono) -> Option<Setback> {
-        self.held.take_if(|held| now.since(held.until) > FORGOTTEN);
-        self.held.as_ref().map(|held| held.setback.clone())
+    /// What keeps failing, the newest last.
+    pub(crate) fn setbacks(&mut self, now: Mono) -> Vec<Setback> {
+        self.held.retain(|held| now.since(held.setback.due) <= FORGOTTEN);
+        self.held.iter().map(|held| held.setback.clone()).collect()
     }
 }
 
@@ -77,7 +85,7 @@ mod tests {
         let mut backoff = Backoff::default();
         let mut waits = Vec::new();
         for _ in 0..9 {
-            backoff.failed(&promote(1), "refused", Retry::BackOff, at(0));
+            backoff.failed(&promote(1), Failure::NotApplied, "refused", Retry::BackOff, at(0));
             waits.push(backoff.wait(&promote(1), at(0)).unwrap().as_millis());
         }
         assert_eq!(waits, [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
@@ -88,31 +96,35 @@ mod tests {
     fn a_step_whose_obstacle_passes_by_itself_is_tried_steadily() {
         let mut backoff = Backoff::default();
         for _ in 0..9 {
-            backoff.failed(&promote(1), "unhealthy cluster", Retry::Steady, at(0));
+            backoff.failed(&promote(1), Failure::NotApplied, "unhealthy cluster", Retry::Steady, at(0));
         }
         assert_eq!(backoff.wait(&promote(1), at(0)), Some(FIRST));
-        assert_eq!(backoff.setback(at(0)).unwrap().tries, 9);
+        assert_eq!(backoff.setbacks(at(0))[0].tries, 9);
     }
 
     #[test]
     fn another_step_does_not_wait_and_begins_a_count_of_its_own() {
         let mut backoff = Backoff::default();
-        backoff.failed(&promote(1), "refused", Retry::BackOff, at(0));
-        backoff.failed(&promote(1), "refused", Retry::BackOff, at(50));
+        backoff.failed(&promote(1), Failure::NotApplied, "refused", Retry::BackOff, at(0));
+        backoff.failed(&promote(1), Failure::NotApplied, "refused", Retry::BackOff, at(50));
         assert_eq!(backoff.wait(&promote(2), at(50)), None);
-        backoff.failed(&promote(2), "refused too", Retry::BackOff, at(60));
-        let setback = backoff.setback(at(60)).unwrap();
-        assert_eq!((setback.tries, setback.since, setback.why.as_str()), (1, at(60), "refused too"));
+        backoff.failed(&promote(2), Failure::Unknown, "refused too", Retry::BackOff, at(60));
+        let [before, setback] = backoff.setbacks(at(60)).try_into().unwrap();
+        assert_eq!((setback.tries, setback.since, setback.why.0.as_str()), (1, at(60), "refused too"));
+        assert_eq!((before.tries, before.failure, setback.failure), (2, Failure::NotApplied, Failure::Unknown));
+        assert_eq!(backoff.next_due(at(60)), Some(Duration::from_millis(50)));
     }
 
     #[test]
-    fn a_setback_is_shown_until_something_succeeds_or_nobody_asks_for_the_step_any_more() {
+    fn a_setback_is_shown_until_its_step_succeeds_or_nobody_asks_for_it_any_more() {
         let mut backoff = Backoff::default();
-        backoff.failed(&promote(1), "refused", Retry::BackOff, at(0));
-        assert!(backoff.setback(at(5050)).is_some());
-        assert!(backoff.setback(at(5051)).is_none());
-        backoff.failed(&promote(1), "refused", Retry::BackOff, at(6000));
-        backoff.succeeded();
-        assert!(backoff.setback(at(6000)).is_none());
+        backoff.failed(&promote(1), Failure::NotApplied, "refused", Retry::BackOff, at(0));
+        assert_eq!(backoff.setbacks(at(5050)).len(), 1);
+        assert_eq!(backoff.setbacks(at(5051)), []);
+        backoff.failed(&promote(1), Failure::NotApplied, "refused", Retry::BackOff, at(6000));
+        backoff.succeeded(&promote(2));
+        assert_eq!(backoff.setbacks(at(6000)).len(), 1, "what succeeds meanwhile says nothing of it");
+        backoff.succeeded(&promote(1));
+        assert_eq!(backoff.setbacks(at(6000)), []);
     }
 }

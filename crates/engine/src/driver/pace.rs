@@ -28,6 +28,8 @@ impl Gist {
             Reason::NotDeadYet { member, slot, limit, .. } => {
                 Reason::NotDeadYet { member, slot, silent: Duration::ZERO, limit }
             }
+            Reason::VoterBehind { member, slot, .. } => Reason::VoterBehind { member, slot, behind: 0 },
+            Reason::PutOff { step, why, .. } => Reason::PutOff { step, why, tries: 0 },
             reason => reason,
         };
         Self {

@@ -2,15 +2,15 @@
 
 use etcdop_core::{
     id::{InstanceId, MemberId, RecordRevision, Slot, VolumeId},
-    step::Layout,
+    observation::{Observation, Setback},
+    step::{GroundStep, Layout},
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use super::*;
+use super::{passage::tests::silent, *};
 use crate::{
     double::{Stage, desired},
     execute::Retry,
-    publish::Setback,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -35,6 +35,15 @@ impl Scene {
     async fn act(&mut self, step: &Step) -> Acted {
         let fence = Fence { record: RecordRevision("0".to_owned()), roster: None, instance: None };
         self.driver.act(step, &fence).await
+    }
+
+    /// The newest pass saw this member, in the slot of its number, and it was silent.
+    fn saw_silent(&self, member: MemberId) {
+        self.driver.published.send_modify(|published| {
+            let mut seen = Observation::clone(&published.observation);
+            silent(&mut seen, member);
+            published.observation = Arc::new(seen);
+        });
     }
 
     fn setback(&self) -> Option<Setback> {
@@ -69,7 +78,7 @@ async fn a_step_that_failed_is_shown_and_waits_before_it_is_tried_again() {
     scene.stage.answer_with(Outcome::NotApplied("no space left".to_owned()));
     assert!(matches!(scene.act(&ensure()).await, Acted::Not { .. }));
     let setback = scene.setback().expect("a setback");
-    assert_eq!((setback.why.as_str(), setback.tries, setback.step), ("no space left", 1, ensure()));
+    assert_eq!((setback.why.0.as_str(), setback.tries, setback.step), ("no space left", 1, ensure()));
     assert!(matches!(scene.act(&ensure()).await, Acted::Not { retry: Some(_) }));
     assert_eq!(scene.stage.applied().len(), 1);
 
@@ -81,9 +90,30 @@ async fn a_step_that_failed_is_shown_and_waits_before_it_is_tried_again() {
     assert_eq!(outcomes, [Outcome::NotApplied("no space left".to_owned()), Outcome::Done]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_in_the_next_observation_and_what_can_wait_is_planned_around() {
+    let mut scene = Scene::new();
+    scene.driver.pass().await;
+    scene.stage.answer_with(Outcome::NotApplied("no space left".to_owned()));
+    scene.driver.pass().await;
+    let (step, _) = scene.published.borrow().plan.act.clone().expect("the layout is to be held");
+    assert!(matches!(step, Step::Ground(GroundStep::Ensure(_))), "{step}");
+    scene.driver.pass().await;
+    let shown = scene.published.borrow().clone();
+    let failed: Vec<_> = shown.observation.setbacks.iter().map(|s| (&s.step, s.failure, s.tries)).collect();
+    assert_eq!(failed, [(&step, Failure::NotApplied, 1)]);
+    assert!(
+        matches!(&shown.plan.reasons[0], Reason::PutOff { why, .. } if why.0 == "no space left"),
+        "{:?}",
+        shown.plan
+    );
+    assert_eq!(scene.stage.applied().len(), 1);
+}
+
 #[tokio::test]
 async fn while_a_long_step_runs_members_are_left_alone_and_the_layout_is_held() {
     let mut scene = Scene::new();
+    scene.saw_silent(MemberId(0));
     scene.driver.errand = Some(errand(std::future::pending()));
     let blocked = [
         Step::Ground(GroundStep::Retire(Slot(0), InstanceId("a".to_owned()))),
@@ -99,6 +129,34 @@ async fn while_a_long_step_runs_members_are_left_alone_and_the_layout_is_held() 
     assert_eq!(scene.stage.applied().len(), 2);
     scene.driver.pass().await;
     assert_eq!(scene.published.borrow().busy.as_deref(), Some("defragment member 1"));
+}
+
+#[tokio::test]
+async fn a_long_step_that_hangs_lets_the_removal_of_another_dead_member_through() {
+    let mut scene = Scene::new();
+    scene.saw_silent(MemberId(2));
+    let remove = Step::Etcd(EtcdStep::Remove(MemberId(2)));
+    scene.driver.errand = Some(errand(std::future::pending()));
+    scene.act(&remove).await;
+    assert_eq!(scene.setback().map(|setback| setback.step), Some(remove), "tried, and refused by its fence");
+    assert!(scene.driver.errand.is_some());
+}
+
+#[tokio::test]
+async fn a_long_step_of_a_member_that_is_to_be_removed_is_given_up() {
+    let mut scene = Scene::new();
+    scene.saw_silent(MemberId(1));
+    let remove = Step::Etcd(EtcdStep::Remove(MemberId(1)));
+    let (held, dropped) = oneshot::channel::<()>();
+    scene.driver.errand = Some(errand(async move {
+        let _held = held;
+        std::future::pending().await
+    }));
+    scene.act(&remove).await;
+    assert!(scene.driver.errand.is_none());
+    timeout(SOON, dropped).await.expect("its task is gone").unwrap_err();
+    let shown = scene.published.borrow().steps.iter().map(|report| report.text.clone()).collect::<Vec<_>>();
+    assert_eq!(shown, ["defragment member 1", "remove member 1"]);
 }
 
 #[tokio::test]

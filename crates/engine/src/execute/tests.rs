@@ -17,6 +17,7 @@ use crate::{
     double::{
         Stage, desired,
         etcd::{Etcd, until},
+        running,
     },
     observe::Observer,
     outcome::Outcome,
@@ -86,6 +87,42 @@ async fn adding_a_learner_twice_is_done_once() {
     let learners: Vec<_> = scene.roles().await.into_iter().filter(|(_, role, _)| *role == Role::Learner).collect();
     assert_eq!(learners.len(), 1);
     assert_eq!(learners[0].2, [url.as_str()]);
+}
+
+#[tokio::test]
+async fn a_stranger_at_one_of_our_addresses_is_asked_for_nothing() {
+    let mut scene = Scene::new("3.6", 1).await;
+    let mut stranger = Etcd::cluster("3.6", 1).remove(0);
+    stranger.serving().await;
+    // Each start is an election: its term is the newest of all.
+    for _ in 0..3 {
+        stranger.restart("3.6");
+        stranger.serving().await;
+    }
+    scene.stage.change(|ground| ground.slots.insert(Slot(1), running(&stranger, "stranger")));
+    let (ours, theirs) = (scene.members[0].client(), stranger.client());
+    let (term, newer) = (ours.status().await.unwrap().value.raft_term, theirs.status().await.unwrap().value.raft_term);
+    assert!(newer > term);
+    until("both are heard", async || {
+        let heard = scene.observer.observe(&*scene.stage, &desired()).await.observation.status;
+        if heard.values().all(|status| status.known().is_some()) { Ok(()) } else { Err(format!("{heard:?}")) }
+    })
+    .await;
+    let list = async || theirs.member_list(Consistency::Linearizable).await.unwrap().value;
+    let before = list().await;
+    let leader = scene.leader().await;
+    assert_eq!(scene.take(EtcdStep::AddLearner(Slot(2), "http://127.0.0.1:9".parse().unwrap())).await, Attempt::done());
+    assert_eq!(scene.take(EtcdStep::MoveLeader { to: leader }).await, Attempt::done());
+    let other = MemberId(theirs.status().await.unwrap().header.member_id.0);
+    // It is no member of ours, so there is nothing to do, and it keeps its place in its own list.
+    assert_eq!(scene.take(EtcdStep::Remove(other)).await, Attempt::done());
+    assert_eq!(list().await, before);
+    assert_eq!(scene.roles().await.len(), 2);
+    assert_eq!(scene.take(EtcdStep::Defragment(other)).await, refused_silent(other));
+}
+
+fn refused_silent(member: MemberId) -> Attempt {
+    refused(&format!("member {member} does not answer"), Retry::BackOff)
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::{
 
 use etcdop_core::{
     id::{ClusterId, MemberId, Slot},
-    observation::{Alarm, AlarmKind, Blocker, Observation, Phase, Probe},
+    observation::{Alarm, AlarmKind, Blocker, MemberStatus, Observation, Phase, Probe},
     step::EtcdStep,
 };
 use etcdop_etcd::Put;
@@ -26,6 +26,9 @@ use crate::{
     tuning::Tuning,
 };
 
+/// Longer than anything takes that is not waited for.
+const LONG: Duration = Duration::from_secs(4);
+
 struct Scene {
     members: Vec<Etcd>,
     stage: Arc<Stage>,
@@ -34,9 +37,13 @@ struct Scene {
 
 impl Scene {
     async fn new(minor: &str, size: usize) -> Self {
+        Self::with(minor, size, Tuning::default()).await
+    }
+
+    async fn with(minor: &str, size: usize, tuning: Tuning) -> Self {
         let members = Etcd::cluster(minor, size);
         let stage = Arc::new(Stage::of(&members).await);
-        let mut scene = Self { members, stage, observer: Observer::new(Clock::start(), Tuning::default()) };
+        let mut scene = Self { members, stage, observer: Observer::new(Clock::start(), tuning) };
         // Once to get to know everybody.
         scene.look().await;
         scene
@@ -71,6 +78,11 @@ impl Scene {
     }
 }
 
+/// Waits so long for those who do not answer that a pass that waited is told from one on a loaded machine.
+fn patient() -> Tuning {
+    Tuning { answer: LONG * 2, budget: LONG, roster: LONG * 2, ..Tuning::default() }
+}
+
 fn slot(position: usize) -> Slot {
     Slot(u8::try_from(position).unwrap())
 }
@@ -85,8 +97,10 @@ async fn a_healthy_cluster_is_known_in_full(#[values("3.5", "3.6", "3.7")] minor
     let mut scene = Scene::new(minor, 3).await;
     let version = format!("{minor}.");
     let seen = scene
-        .sees("versions", |seen| {
-            seen.status.values().all(|status| status.known().is_some_and(|s| s.cluster_version.is_some()))
+        .sees("versions, and a list in the same look", |seen| {
+            let versions =
+                |status: &Probe<_>| status.known().is_some_and(|s: &MemberStatus| s.cluster_version.is_some());
+            seen.roster.known().is_some() && seen.alarms.known().is_some() && seen.status.values().all(versions)
         })
         .await;
     for status in seen.status.values().filter_map(Probe::known) {
@@ -106,7 +120,7 @@ async fn a_healthy_cluster_is_known_in_full(#[values("3.5", "3.6", "3.7")] minor
 async fn a_frozen_follower_costs_one_pass_its_budget_and_is_unlinked_by_the_leader_in_time(
     #[values("3.5", "3.6", "3.7")] minor: &str,
 ) {
-    let mut scene = Scene::new(minor, 3).await;
+    let mut scene = Scene::with(minor, 3, patient()).await;
     let (_, follower) = scene.leader_and_follower().await;
     let id = scene.id(follower).await;
     scene.look().await;
@@ -121,10 +135,9 @@ async fn a_frozen_follower_costs_one_pass_its_budget_and_is_unlinked_by_the_lead
     })
     .await;
     assert_eq!(unlinked.active.len(), 1, "the other follower is linked");
-    assert!(passes.iter().all(|took| *took < Duration::from_millis(900)), "{passes:?}");
-    // One for the budget, and one that met a slow moment of the machine; there were a dozen and more.
-    let slow = passes.iter().filter(|took| **took >= Duration::from_millis(250)).count();
-    assert!(passes.len() > 8 && slow <= 2, "{passes:?}");
+    let waited = passes.iter().filter(|took| **took >= LONG).count();
+    assert_eq!(waited, 1, "{passes:?}");
+    assert!(passes.iter().all(|took| *took < LONG * 2), "{passes:?}");
 
     scene.members[follower].thaw();
     let seen = scene.sees("it answers again", |seen| !is_silent(seen, follower)).await;
@@ -163,7 +176,7 @@ async fn silence_goes_on_through_restarts_and_ends_with_an_answer() {
 
 #[tokio::test]
 async fn without_a_quorum_there_is_no_list_and_passes_stay_quick() {
-    let mut scene = Scene::new("3.6", 3).await;
+    let mut scene = Scene::with("3.6", 3, patient()).await;
     let (_, follower) = scene.leader_and_follower().await;
     for (position, member) in scene.members.iter_mut().enumerate() {
         if position != follower {
@@ -181,7 +194,7 @@ async fn without_a_quorum_there_is_no_list_and_passes_stay_quick() {
         quickest = quickest.min(begun.elapsed());
         assert_eq!(later.roster.unknown_since(), since);
     }
-    assert!(quickest < Duration::from_millis(150), "{quickest:?}");
+    assert!(quickest < LONG, "{quickest:?}");
 }
 
 #[tokio::test]
@@ -206,7 +219,7 @@ async fn a_membership_call_of_unknown_outcome_is_unsettled_until_the_list_shows_
     scene.observer.unsettle(add(9));
     assert_eq!(scene.look().await.unsettled.unwrap().step, add(9));
     scene.members[0].client().member_add_learner(&["http://127.0.0.1:9"]).await.unwrap();
-    assert_eq!(scene.look().await.unsettled, None);
+    scene.sees("the list shows it", |seen| seen.unsettled.is_none()).await;
 
     scene.observer.unsettle(add(10));
     let mut hasty = desired();
@@ -265,10 +278,11 @@ async fn the_next_member_is_asked_for_the_list_when_the_first_takes_long() {
     let (_listener, mute) = mute();
     let routes = routes(&member, &mute, None).await;
     let begun = Instant::now();
-    let roster = roster::ask(routes, &Tuning::default()).await.unwrap();
+    // The first one never answers: there is a list only because the next one was asked as well.
+    let tuning = Tuning { roster: Duration::from_hours(1), ..Tuning::default() };
+    let roster = tokio::time::timeout(Duration::from_mins(1), roster::ask(routes, &tuning)).await.unwrap().unwrap();
     assert_eq!(roster.members.len(), 1);
-    let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(60) && took < Duration::from_millis(900), "{took:?}");
+    assert!(begun.elapsed() >= tuning.hedge, "it had its time");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use etcdop_etcd::{Client, Consistency, Effect, Error, Keys, Options, Put, Range, Watch};
 
-use crate::support::{Cluster, Minor, on_every_minor, until, within};
+use crate::support::{Cluster, Minor, on_every_minor, until};
 
 #[tokio::test]
 async fn a_member_that_restarts_is_reachable_as_soon_as_it_serves() {
@@ -32,10 +32,7 @@ async fn a_member_that_restarts_is_reachable_as_soon_as_it_serves() {
             cluster.client().status().await.map_err(|error| error.to_string())
         })
         .await;
-        within(Duration::from_millis(50), "the old client does, too", async || {
-            client.status().await.map_err(|error| error.to_string())
-        })
-        .await;
+        client.status().await.expect("the old client gets one, too, at its first try");
     })
     .await;
 }
@@ -73,22 +70,20 @@ async fn a_call_in_flight_when_the_member_dies_has_an_unknown_outcome() {
 async fn a_frozen_member_costs_one_deadline_and_answers_again_when_it_thaws() {
     on_every_minor(async |minor| {
         let cluster = Cluster::single(minor, &[]).await;
-        let client = cluster.client().deadline(Duration::from_millis(300));
+        let patience = Duration::from_secs(2);
+        let client = cluster.client().deadline(patience);
         client.status().await.unwrap();
         cluster.members[0].freeze();
 
         let start = Instant::now();
         let calls = futures::future::join_all((0..4).map(|_| client.status())).await;
         for call in calls {
-            assert_eq!(call.map(drop), Err(Error::DeadlineExceeded { after: Duration::from_millis(300) }));
+            assert_eq!(call.map(drop), Err(Error::DeadlineExceeded { after: patience }));
         }
-        assert!(start.elapsed() < Duration::from_millis(600), "they wait together: {:?}", start.elapsed());
+        assert!(start.elapsed() < 2 * patience, "they wait together: {:?}", start.elapsed());
 
         cluster.members[0].thaw();
-        within(Duration::from_millis(500), "it answers", async || {
-            client.status().await.map_err(|error| error.to_string())
-        })
-        .await;
+        until("it answers", async || client.status().await.map_err(|error| error.to_string())).await;
     })
     .await;
 }
@@ -98,7 +93,7 @@ async fn a_member_that_never_accepts_costs_one_connect_timeout_for_all_callers()
     // Connections to a listener that accepts nobody are made until its queue is full; then they hang.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let options = Options { connect_timeout: Duration::from_millis(200), ..Options::default() };
+    let options = Options { connect_timeout: Duration::from_secs(1), ..Options::default() };
     let mut queue = Vec::new();
     while let Ok(Ok(connection)) =
         tokio::time::timeout(Duration::from_millis(100), tokio::net::TcpStream::connect(address)).await
@@ -109,10 +104,10 @@ async fn a_member_that_never_accepts_costs_one_connect_timeout_for_all_callers()
 
     let start = Instant::now();
     let calls = futures::future::join_all((0..5).map(|_| client.status())).await;
-    assert!(start.elapsed() < Duration::from_millis(600), "{:?}", start.elapsed());
+    assert!(start.elapsed() < 2 * options.connect_timeout, "{:?}", start.elapsed());
     for call in calls {
         let error = call.unwrap_err();
-        assert!(matches!(&error, Error::Unreachable { reason, .. } if reason.contains("200ms")), "{error:?}");
+        assert!(matches!(&error, Error::Unreachable { reason, .. } if reason.contains("1s")), "{error:?}");
     }
 }
 

@@ -61,7 +61,7 @@ async fn a_member_without_quorum_is_alive_but_not_ready() {
         assert!(http.livez().await.unwrap().passed);
         let hurried = http.deadline(Duration::from_millis(300));
         assert_eq!(hurried.readyz().await, Err(Error::DeadlineExceeded { after: Duration::from_millis(300) }));
-        assert!(matches!(hurried.peer_members().await, Err(Error::HttpStatus { status: 404, .. })));
+        assert!(matches!(http.peer_members().await, Err(Error::HttpStatus { status: 404, .. })));
     })
     .await;
 }

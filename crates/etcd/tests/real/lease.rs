@@ -34,7 +34,7 @@ async fn a_lease_lives_as_long_as_it_is_renewed_and_takes_its_keys_along() {
 async fn a_lease_that_nobody_renews_ends() {
     let cluster = Cluster::single(Minor::V3_6, &[]).await;
     let client = cluster.client();
-    let lease = client.lease_grant(Duration::from_secs(1)).await.unwrap().value;
+    let lease = client.lease_grant(Duration::from_secs(3)).await.unwrap().value;
     client.put(Put { lease: Some(lease.id), ..Put::new("k", "v") }).await.unwrap();
     until("its key ends", async || match client.range(Range::new(Keys::one("k"))).await.unwrap().value.count {
         0 => Ok(()),

@@ -1,6 +1,6 @@
 //! Members come, vote, lead and go; and which list tells the truth.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use etcdop_etcd::{Consistency, Effect, Error, Put, Role};
 
@@ -62,15 +62,13 @@ async fn without_a_quorum_only_the_serializable_list_answers() {
         let cluster = Cluster::of(minor, 3, &[]).await;
         cluster.members[1].freeze();
         cluster.members[2].freeze();
-        let client = cluster.client().deadline(Duration::from_millis(700));
-
-        let local = client.member_list(Consistency::Serializable).await.unwrap();
+        let local = cluster.client().member_list(Consistency::Serializable).await.unwrap();
         assert_eq!(local.value.len(), 3);
 
-        let start = Instant::now();
+        // Shorter than etcd's own patience, which is 7 s.
+        let client = cluster.client().deadline(Duration::from_millis(700));
         let fresh = client.member_list(Consistency::Linearizable).await.unwrap_err();
         assert_eq!(fresh, Error::DeadlineExceeded { after: Duration::from_millis(700) });
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 
         let write = client.put(Put::new("k", "v")).await.unwrap_err();
         assert_eq!(write.effect(), Effect::Unknown, "{write}");

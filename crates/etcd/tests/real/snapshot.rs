@@ -98,7 +98,7 @@ async fn damaging_proxy(member: Endpoint) -> Endpoint {
 async fn a_member_frozen_in_the_middle_is_noticed_within_the_progress_timeout() {
     on_every_minor(async |minor| {
         let cluster = filled(minor).await;
-        let patience = Duration::from_millis(700);
+        let patience = Duration::from_secs(3);
         let options = Options { progress_timeout: patience, ..Options::default() };
         let client = Client::new(cluster.members[0].endpoint(), &options);
         let mut sink = FreezesAtFirstByte { member: &cluster.members[0], frozen_at: None, bytes: 0 };
@@ -107,7 +107,8 @@ async fn a_member_frozen_in_the_middle_is_noticed_within_the_progress_timeout() 
 
         assert_eq!(end.map(drop), Err(Error::NoProgress { after: patience }));
         let noticed = sink.frozen_at.expect("it began").elapsed();
-        assert!(noticed < patience + Duration::from_millis(500), "noticed after {noticed:?}");
+        // Once, not once more for each part that was on its way.
+        assert!(noticed >= patience && noticed < 2 * patience, "noticed after {noticed:?}");
         assert!(sink.bytes < usize::from(MEGABYTES) << 20, "it was in the middle");
     })
     .await;
@@ -141,7 +142,7 @@ impl AsyncWrite for FreezesAtFirstByte<'_> {
 #[tokio::test]
 async fn a_slow_writer_is_not_taken_for_a_frozen_member() {
     let cluster = filled(Minor::V3_6).await;
-    let patience = Duration::from_millis(200);
+    let patience = Duration::from_secs(1);
     let options = Options { progress_timeout: patience, ..Options::default() };
     let client = Client::new(cluster.members[0].endpoint(), &options);
     let mut sink = SlowAtFirst { ready: Box::pin(tokio::time::sleep(4 * patience)), bytes: 0 };

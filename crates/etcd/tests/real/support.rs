@@ -16,6 +16,9 @@ use futures::{FutureExt, future::join_all};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
+/// For everything that has to happen sooner or later; a loaded machine takes its time.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// A minor version of etcd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Minor {
@@ -215,16 +218,11 @@ fn free_port() -> u16 {
 
 /// Asks until the answer is the wanted one; the last answer is in the panic when it never is.
 pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, String>) -> T {
-    within(Duration::from_secs(20), what, &mut ask).await
-}
-
-/// Asks for at most `limit`.
-pub(crate) async fn within<T>(limit: Duration, what: &str, mut ask: impl AsyncFnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(last) if start.elapsed() > limit => panic!("{what}: not within {limit:?}; last: {last}"),
+            Err(last) if start.elapsed() > PATIENCE => panic!("{what}: not within {PATIENCE:?}; last: {last}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }

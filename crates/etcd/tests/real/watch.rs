@@ -64,13 +64,13 @@ async fn a_watch_from_compacted_history_says_what_is_left() {
 async fn a_quiet_watch_on_a_living_member_goes_on_and_on_a_frozen_one_ends() {
     on_every_minor(async |minor| {
         let cluster = Cluster::single(minor, &[]).await;
-        let patience = Duration::from_millis(600);
+        let patience = Duration::from_secs(2);
         let options = Options { progress_timeout: patience, ..Options::default() };
         let client = Client::new(cluster.members[0].endpoint(), &options);
         let mut watcher = client.watch(Watch::new(Keys::one("quiet"))).await.unwrap().value;
 
         // Nothing happens for several times the progress timeout, and that is fine.
-        let quiet = tokio::time::timeout(4 * patience, watcher.next()).await;
+        let quiet = tokio::time::timeout(3 * patience, watcher.next()).await;
         assert!(quiet.is_err(), "{quiet:?}");
         client.put(Put::new("quiet", "no more")).await.unwrap();
         assert_eq!(story(&watcher.next().await.unwrap()), ["quiet is no more"]);

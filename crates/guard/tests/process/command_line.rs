@@ -44,7 +44,8 @@ fn an_incomplete_or_unknown_command_line_is_named() {
     usage(&["--marker=a", "--marker=b"], "--marker is there twice");
     usage(&["--market", "x"], "unknown argument '--market'");
     usage(&["etcd"], "unknown argument 'etcd'");
-    usage(&[&FILES[..], &["--instance", "a b", "--", "etcd"]].concat(), "--instance cannot be used: it holds a space");
+    let instance = ["--instance", "a b", "--", "etcd", "--data-dir=/v/data"];
+    usage(&[&FILES[..], &instance].concat(), "--instance cannot be used: it holds a space");
 }
 
 #[test]
@@ -55,13 +56,17 @@ fn etcd_cannot_be_led_past_the_gate() {
     usage(&with(&["--data-dir=/v/data", "--data-dir=/other"]), "etcd is given data directory '/other'");
     usage(&with(&["--config-file=x"]), "etcd's --config-file is not possible here");
     usage(&with(&["--wal-dir", "/w"]), "etcd's --wal-dir is not possible here");
+    usage(&with(&["--data-dir=/v/data", "--force-new-cluster"]), "etcd's --force-new-cluster is not possible here");
+    usage(&with(&["-force-new-cluster=true"]), "etcd's --force-new-cluster is not possible here");
+    usage(&with(&["--name=m1"]), "write --data-dir=/v/data behind --");
     let ledger_on_data = with(&[]).iter().map(|text| text.replace("/s/ledger", "/v/data/ledger")).collect::<Vec<_>>();
     usage(&ledger_on_data.iter().map(String::as_str).collect::<Vec<_>>(), "--ledger lies inside --data-dir");
-    for name in ["ETCD_CONFIG_FILE", "ETCD_WAL_DIR"] {
+    for name in ["ETCD_CONFIG_FILE", "ETCD_DATA_DIR", "ETCD_WAL_DIR", "ETCD_FORCE_NEW_CLUSTER"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_etcdop-guard"));
-        let output = command.args(with(&[])).env(name, "x").output().unwrap();
+        let output = command.args(with(&["--data-dir=/v/data"])).env(name, "x").output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        assert!(String::from_utf8_lossy(&output.stderr).contains(name));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(&format!("{name} is not possible here: unset it")), "{text}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use etcdop_guard::{Epoch, LedgerEntry, MarkerState, Progress, RefusalKind, WaitKind, write_durably};
+use etcdop_guard::{Epoch, LedgerEntry, MarkerState, Progress, RefusalKind, WaitKind};
 
 use crate::slot::{Slot, marker, permit, status};
 
@@ -50,9 +50,7 @@ fn a_disk_that_lost_only_its_log_does_not_start_again() {
 #[test]
 fn killed_between_ledger_and_marker_the_permit_stays_used() {
     let slot = Slot::fresh();
-    slot.give_permit("me");
-    let used = LedgerEntry::of(&permit("me", "http://localhost:2380"));
-    write_durably(&slot.path("ledger"), &used.render()).unwrap();
+    slot.give_used_permit("me");
     let end = slot.run("me");
     assert_eq!(end.exit.code(), Some(i32::from(RefusalKind::PermitUsed.exit_code())));
     end.never_was_etcd();
@@ -61,9 +59,7 @@ fn killed_between_ledger_and_marker_the_permit_stays_used() {
 #[test]
 fn killed_in_the_middle_of_the_marker_the_permit_stays_used() {
     let slot = Slot::fresh();
-    slot.give_permit("me");
-    let used = LedgerEntry::of(&permit("me", "http://localhost:2380"));
-    write_durably(&slot.path("ledger"), &used.render()).unwrap();
+    slot.give_used_permit("me");
     fs::write(slot.data().join("marker.tmp"), "incarnation=li").unwrap();
     assert_eq!(slot.run("me").exit.code(), Some(i32::from(RefusalKind::PermitUsed.exit_code())));
 }

@@ -23,9 +23,13 @@ fn ask(address: SocketAddr) -> Option<Report> {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: guard\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
+    Some(read(&answer))
+}
+
+fn read(answer: &str) -> Report {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-    Some(Report::parse(body).unwrap())
+    Report::parse(body).unwrap()
 }
 
 /// Waits until the report is as wanted.
@@ -120,7 +124,8 @@ fn with_second_seat(slot: &Slot, second: Option<&Seat>) -> Process {
 
 fn seat(incarnation: &str, generation: u64) -> Seat {
     let Marker { member, epoch, .. } = marker(3);
-    Seat { incarnation: incarnation.parse().unwrap(), member, generation: Generation(generation), epoch }
+    let (incarnation, generation) = (incarnation.parse().unwrap(), Generation(generation));
+    Seat { incarnation, member, generation, max_learners: None, epoch }
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::{
 };
 
 use etcdop_guard::{
-    ClusterState, DataState, Epoch, Generation, Marker, MarkerState, MemberId, Permit, Progress, Seat, Status,
-    examine_data, examine_marker, write_durably,
+    ClusterState, DataState, Epoch, Generation, LearnerLimit, LedgerEntry, Marker, MarkerState, MemberId, Permit,
+    Progress, Seat, Status, examine_data, examine_marker, write_durably,
 };
 use tempfile::TempDir;
 
@@ -43,7 +43,13 @@ pub(crate) struct End {
 
 /// The marker of a slot's member after so many starts.
 pub(crate) fn marker(epoch: u64) -> Marker {
-    Marker { incarnation: "life".parse().unwrap(), member: MEMBER, generation: Generation(2), epoch: Epoch(epoch) }
+    Marker {
+        incarnation: "life".parse().unwrap(),
+        member: MEMBER,
+        generation: Generation(2),
+        max_learners: Some(LearnerLimit(8)),
+        epoch: Epoch(epoch),
+    }
 }
 
 /// A permit for a slot's member; the other peer has an address, `url` may have none.
@@ -100,14 +106,21 @@ impl Slot {
     }
 
     pub(crate) fn give_seat(&self, epoch: u64) {
-        let Marker { incarnation, member, generation, epoch } = marker(epoch);
-        let seat = Seat { incarnation, member, generation, epoch };
+        let Marker { incarnation, member, generation, max_learners, epoch } = marker(epoch);
+        let seat = Seat { incarnation, member, generation, max_learners, epoch };
         write_durably(&self.path("seat"), &seat.render()).unwrap();
     }
 
     /// A permit whose names all resolve.
     pub(crate) fn give_permit(&self, holder: &str) {
         self.give(&permit(holder, "http://localhost:2380"));
+    }
+
+    /// The same, and a guard that went by it before it died.
+    pub(crate) fn give_used_permit(&self, holder: &str) {
+        self.give_permit(holder);
+        let used = LedgerEntry::of(&permit(holder, "http://localhost:2380"));
+        write_durably(&self.path("ledger"), &used.render()).unwrap();
     }
 
     pub(crate) fn give(&self, permit: &Permit) {

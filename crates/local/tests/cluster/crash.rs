@@ -12,9 +12,8 @@ use crate::stage::Setup;
 #[case::on_3_7("3.7")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_leader_comes_back_as_itself(#[case] version: &str) {
-    let stage = Setup::new(version, 3).formed().await;
-    let witness = stage.witness().await;
-    let (before, began) = (stage.roll_call(3).await, stage.processes());
+    let (stage, witness, before) = Setup::new(version, 3).under_writers().await;
+    let began = stage.processes();
     stage.inflict(before.leader, Fault::Kill).await;
     let killed = began[&before.leader];
     stage
@@ -38,9 +37,8 @@ async fn a_killed_leader_comes_back_as_itself(#[case] version: &str) {
 #[case::on_3_7("3.7")]
 #[tokio::test(flavor = "multi_thread")]
 async fn lab_19_all_killed_at_once_come_back_as_themselves(#[case] version: &str) {
-    let stage = Setup::new(version, 3).formed().await;
-    let witness = stage.witness().await;
-    let (before, began) = (stage.roll_call(3).await, stage.processes());
+    let (stage, witness, before) = Setup::new(version, 3).under_writers().await;
+    let began = stage.processes();
     join_all(before.members.keys().map(|slot| stage.inflict(*slot, Fault::Kill))).await;
     stage
         .eventually("other processes in all slots", async || {

@@ -17,9 +17,8 @@ use crate::{
 #[case::on_3_7("3.7")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_leader_whose_disk_is_wiped_is_replaced(#[case] version: &str) {
-    let stage = Setup::new(version, 3).formed().await;
-    let witness = stage.witness().await;
-    let (before, began) = (stage.roll_call(3).await, stage.processes());
+    let (stage, witness, before) = Setup::new(version, 3).under_writers().await;
+    let began = stage.processes();
     stage.inflict(before.leader, Fault::Wipe).await;
     let after = stage.replaced(&before, before.leader).await;
     for slot in after.members.keys().filter(|slot| **slot != before.leader) {
@@ -34,9 +33,7 @@ async fn a_running_leader_whose_disk_is_wiped_is_replaced(#[case] version: &str)
 #[case::on_3_7("3.7")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_whose_disk_is_wiped_while_nobody_looks_is_replaced(#[case] version: &str) {
-    let mut stage = Setup::new(version, 3).formed().await;
-    let witness = stage.witness().await;
-    let before = stage.roll_call(3).await;
+    let (mut stage, witness, before) = Setup::new(version, 3).under_writers().await;
     stage.leave().await;
     stage.inflict(before.follower(), Fault::Kill).await;
     stage.inflict(before.follower(), Fault::Wipe).await;

@@ -12,9 +12,8 @@ use crate::stage::Setup;
 #[case::on_3_7("3.7")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_silent_for_a_while_stays_the_member_that_it_is(#[case] version: &str) {
-    let stage = Setup::new(version, 3).formed().await;
-    let witness = stage.witness().await;
-    let (before, began) = (stage.roll_call(3).await, stage.processes());
+    let (stage, witness, before) = Setup::new(version, 3).under_writers().await;
+    let began = stage.processes();
     stage.inflict(before.leader, Fault::Freeze).await;
     let silent = |reason: &Reason| matches!(reason, Reason::NotDeadYet { slot, .. } if *slot == before.leader);
     stage.until("the silence is noticed", |now, _| now.plan.reasons.iter().any(silent)).await;
@@ -32,9 +31,8 @@ async fn a_leader_that_is_silent_for_a_while_stays_the_member_that_it_is(#[case]
 #[case::on_3_7("3.7")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_is_silent_for_too_long_is_replaced(#[case] version: &str) {
-    let stage = Setup::new(version, 3).replace_after("2s").formed().await;
-    let witness = stage.witness().await;
-    let (before, began) = (stage.roll_call(3).await, stage.processes());
+    let (stage, witness, before) = Setup::new(version, 3).replace_after("2s").under_writers().await;
+    let began = stage.processes();
     let frozen = before.follower();
     stage.inflict(frozen, Fault::Freeze).await;
     let after = stage.replaced(&before, frozen).await;

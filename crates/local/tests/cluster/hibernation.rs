@@ -16,9 +16,7 @@ use crate::stage::Setup;
 #[case::to_less_on_3_6("3.6", 1)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sleeping_cluster_wakes(#[case] version: &str, #[case] size: u64) {
-    let stage = Setup::new(version, 3).formed().await;
-    let witness = stage.witness().await;
-    let before = stage.roll_call(3).await;
+    let (stage, witness, before) = Setup::new(version, 3).under_writers().await;
     stage.set_size(0);
     stage.converged().await;
     stage.eventually("nothing runs", async || stage.processes().is_empty().then_some(())).await;

@@ -10,9 +10,7 @@ use crate::stage::{Setup, Stage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_3_5_over_3_6_to_3_7_every_member_is_restarted_once_a_minor_and_stays_itself() {
-    let stage = Setup::new("3.5", 3).formed().await;
-    let witness = stage.witness().await;
-    let before = stage.roll_call(3).await;
+    let (stage, witness, before) = Setup::new("3.5", 3).under_writers().await;
     for version in ["3.6", "3.7"] {
         witness.phase(version);
         let starts = stage.starts();
@@ -36,9 +34,8 @@ async fn from_3_5_over_3_6_to_3_7_every_member_is_restarted_once_a_minor_and_sta
 #[case::on_3_7("3.7", "max-txn-ops", "200")]
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_options_reach_every_member(#[case] version: &str, #[case] flag: &str, #[case] value: &str) {
-    let stage = Setup::new(version, 3).formed().await;
-    let witness = stage.witness().await;
-    let (before, starts) = (stage.roll_call(3).await, stage.starts());
+    let (stage, witness, before) = Setup::new(version, 3).under_writers().await;
+    let starts = stage.starts();
     stage.edit("etcd: {}", &format!("etcd: {{snapshotCount: 5000, extraArgs: {{{flag}: \"{value}\"}}}}"));
     stage.converged().await;
     let after = stage.roll_call(3).await;
@@ -58,9 +55,7 @@ async fn changed_options_reach_every_member(#[case] version: &str, #[case] flag:
 #[case::from_3_7("3.7", "3.6")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_downgrade_goes_through(#[case] from: &str, #[case] to: &str) {
-    let stage = Setup::new(from, 3).formed().await;
-    let witness = stage.witness().await;
-    let before = stage.roll_call(3).await;
+    let (stage, witness, before) = Setup::new(from, 3).under_writers().await;
     stage.set_version(to);
     stage.converged().await;
     let after = stage.roll_call(3).await;
@@ -71,9 +66,7 @@ async fn a_downgrade_goes_through(#[case] from: &str, #[case] to: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_downgrade_set_back_half_way_ends_where_it_began() {
-    let stage = Setup::new("3.6", 3).formed().await;
-    let witness = stage.witness().await;
-    let before = stage.roll_call(3).await;
+    let (stage, witness, before) = Setup::new("3.6", 3).under_writers().await;
     stage.set_version("3.5");
     stage.until_on("3.5.", 1).await;
     stage.set_version("3.6");
@@ -91,10 +84,11 @@ async fn a_downgrade_set_back_half_way_ends_where_it_began() {
 async fn a_version_that_cannot_start_is_put_back_and_another_one_heals() {
     let etcd = tempfile::tempdir().unwrap();
     let real = with_a_broken_etcd(etcd.path()).await;
-    let impatient = |patience: &mut Patience| patience.restart = Duration::from_secs(10);
-    let stage = Setup::new(&real, 3).etcd(etcd.path().to_owned()).patience(impatient).formed().await;
-    let witness = stage.witness().await;
-    let (before, starts) = (stage.roll_call(3).await, stage.starts());
+    // Time enough for an etcd that starts, also when it waits 7 s for its first word to be heard and the machine is loaded.
+    let impatient = |patience: &mut Patience| patience.restart = Duration::from_secs(20);
+    let (stage, witness, before) =
+        Setup::new(&real, 3).etcd(etcd.path().to_owned()).patience(impatient).under_writers().await;
+    let starts = stage.starts();
     stage.set_version("3.6.99");
     let rejected =
         |reason: &Reason| matches!(reason, Reason::StillRejected { version } if version.to_string() == "3.6.99");

@@ -18,9 +18,7 @@ use crate::{process::Process, stage::Setup};
 #[case::one_seven_one_on_3_7("3.7", &[1, 7, 1])]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_size_loses_nothing_and_restarts_no_voter(#[case] version: &str, #[case] sizes: &[u64]) {
-    let stage = Setup::new(version, sizes[0]).formed().await;
-    let witness = stage.witness().await;
-    let mut before = stage.roll_call(sizes[0]).await;
+    let (stage, witness, mut before) = Setup::new(version, sizes[0]).under_writers().await;
     for pair in sizes.windows(2) {
         let began = stage.processes();
         witness.phase(format!("{} to {}", pair[0], pair[1]));

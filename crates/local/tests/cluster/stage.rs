@@ -33,7 +33,10 @@ use tempfile::TempDir;
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::process::{self, Process};
+use crate::{
+    process::{self, Process},
+    roll_call::RollCall,
+};
 
 /// For everything that is waited for; far more than it takes, also on a loaded machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
@@ -113,6 +116,16 @@ impl Setup {
         stage.converged().await;
         stage.roll_call(size).await;
         stage
+    }
+
+    /// The same, and with writers and a watcher at work; who is who before anything happens to it.
+    pub(crate) async fn under_writers(self) -> (Stage, Witness, RollCall) {
+        let size = self.size;
+        let stage = self.open().await;
+        stage.converged().await;
+        let witness = stage.witness().await;
+        let before = stage.roll_call(size).await;
+        (stage, witness, before)
     }
 }
 
@@ -279,7 +292,11 @@ impl Stage {
     pub(crate) async fn witness(&self) -> Witness {
         // Enough that some are always under way, and little beside what the members do.
         let options = Options { writes_per_second: WRITES, ..Options::default() };
-        let witness = Witness::start(self.endpoints.clone(), options).await.unwrap();
+        let mut endpoints = self.endpoints.clone();
+        // Whoever hands them on may lag behind.
+        let there = tokio::time::timeout(DEADLINE, endpoints.wait_for(|endpoints| !endpoints.is_empty())).await;
+        drop(there.unwrap().unwrap());
+        let witness = Witness::start(endpoints, options).await.unwrap();
         acked_more(&witness, 20).await;
         witness
     }
@@ -287,7 +304,8 @@ impl Stage {
     /// Ends the writing and reads everything back from every member: nothing is lost, and all are alike.
     pub(crate) async fn settle(&self, witness: Witness) -> Bill {
         acked_more(&witness, 20).await;
-        let bill = witness.finish(&self.endpoints.borrow().clone()).await;
+        // Not what the writers were told last: that may be of a pass before, and name somebody who left.
+        let bill = witness.finish(&serving(&summary(&self.published()))).await;
         assert!(bill.is_clean(), "{bill}\n{}", self.account());
         bill
     }
@@ -328,6 +346,11 @@ pub(crate) fn summary(now: &Published) -> Summary {
     summarize(&now.desired, &now.observation, &now.plan, now.at)
 }
 
+/// Whom clients may use.
+fn serving(now: &Summary) -> Vec<Endpoint> {
+    now.endpoints().map(|endpoint| endpoint.parse().unwrap()).collect()
+}
+
 /// Hands on what is declared, with the patience of this test.
 async fn tell(mut declared: watch::Receiver<Desired>, told: watch::Sender<Desired>, patience: Patience) {
     while declared.changed().await.is_ok() {
@@ -340,7 +363,7 @@ async fn tell(mut declared: watch::Receiver<Desired>, told: watch::Sender<Desire
 async fn follow(mut published: watch::Receiver<Published>, members: Arc<watch::Sender<Vec<Endpoint>>>) {
     loop {
         let now = summary(&published.borrow_and_update());
-        let serving: Vec<Endpoint> = now.endpoints().map(|endpoint| endpoint.parse().unwrap()).collect();
+        let serving = serving(&now);
         members.send_if_modified(|members| {
             // A client keeps what it knew when nobody is left.
             let news = !serving.is_empty() && *members != serving;

@@ -1,15 +1,18 @@
 //! What happens to a member's disk.
 
-use std::fs;
+use std::{fs, sync::mpsc};
 
 use etcdop_core::{
     observation::{Marker, Phase},
     step::GroundStep,
 };
 use etcdop_engine::{outcome::Outcome, platform::Platform};
-use etcdop_local::faults::{self, Fault};
+use etcdop_local::{
+    faults::{self, Fault},
+    home::Home,
+};
 
-use crate::stand::{ByHand, Stand, ZERO, ask, instance, is_phase, wait_for};
+use crate::stand::{ByHand, Stand, ZERO, ask, instance, is_phase, name, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_disk_is_empty_and_nothing_starts_on_it() {
@@ -54,6 +57,58 @@ async fn a_discarded_disk_comes_back_empty_under_another_id_and_its_slot_starts_
     // The same step once more is about a disk that is gone.
     assert_eq!(platform.apply(&discard).await, Outcome::Done);
     assert_eq!(platform.volume().await.0, fresh);
+}
+
+/// With one thread for all work that may block: it shows in which order things are done.
+#[test]
+fn a_discarded_disk_is_deleted_after_the_step_and_not_in_it() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).max_blocking_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stand = Stand::new().await;
+        let manager = stand.at_gate().await;
+        let platform = &manager.platform;
+        let (volume, _) = platform.volume().await;
+        fs::write(stand.slot(ZERO).join("volume/large"), "a lot").unwrap();
+        let aside = stand.slot(ZERO).join(format!(".discarded-{volume}"));
+
+        let (before, is_before) = mpsc::channel::<()>();
+        let (after, is_after) = mpsc::channel::<()>();
+        let busy = |gate: mpsc::Receiver<()>| tokio::task::spawn_blocking(move || gate.recv());
+        let first = busy(is_before);
+        let discard = GroundStep::Discard(ZERO, volume);
+        // The step is asked for first, and the thread is free for it and busy again before it can do anything else.
+        let mut second = None;
+        let (outcome, ()) = tokio::join!(biased; platform.apply(&discard), async {
+            second = Some(busy(is_after));
+            drop(before);
+        });
+        assert_eq!(outcome, Outcome::Done);
+        assert_eq!(fs::read_to_string(aside.join("large")).unwrap(), "a lot");
+        drop(after);
+        wait_for("the end of the disk", async || (!aside.exists()).then_some(())).await;
+        let _ = (first.await, second.unwrap().await);
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_of_disks_and_clusters_is_deleted_and_taken_for_neither() {
+    let stand = Stand::new().await;
+    drop(stand.serving().await);
+    let home = Home::at(stand.home.path()).unwrap();
+    // As they were in the instant after they were moved aside, with all that they held.
+    let disk = stand.slot(ZERO).join(".discarded-4f1c");
+    fs::rename(stand.slot(ZERO).join("volume"), &disk).unwrap();
+    faults::inflict(stand.cluster.directory(), &"0".parse().unwrap(), Fault::Kill).await.unwrap();
+    let destroyed = home.root().join(".destroyed-other-1");
+    fs::create_dir(&destroyed).unwrap();
+    fs::copy(stand.path().join("cluster.yaml"), destroyed.join("cluster.yaml")).unwrap();
+    assert_eq!(home.clusters().unwrap(), [name()]);
+
+    let manager = stand.manager().await;
+    manager.platform.until(|ground| is_phase(ground, &Phase::AtGate)).await;
+    assert_eq!(manager.platform.volume().await.1, Marker::Empty);
+    wait_for("an end of the leftovers", async || (!disk.exists() && !destroyed.exists()).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

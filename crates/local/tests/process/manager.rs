@@ -1,6 +1,6 @@
 //! One manager per cluster, and what it hears from the manifest.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use etcdop_core::size::Size;
 use etcdop_local::{
@@ -9,7 +9,7 @@ use etcdop_local::{
     open::{Cluster, OpenError},
 };
 
-use crate::stand::{Stand, name};
+use crate::stand::{DEADLINE, Stand, name};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_manager_is_refused_with_the_pid_of_the_first() {
@@ -48,7 +48,7 @@ async fn an_edit_is_heard_and_a_broken_one_changes_nothing_but_the_error() {
 }
 
 async fn heard<T>(channel: &mut tokio::sync::watch::Receiver<T>) {
-    tokio::time::timeout(Duration::from_secs(10), channel.changed()).await.unwrap().unwrap();
+    tokio::time::timeout(DEADLINE, channel.changed()).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

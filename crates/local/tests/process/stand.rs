@@ -26,7 +26,7 @@ use etcdop_engine::{
 use etcdop_local::{
     binaries::{Binaries, VersionWish},
     home::{ClusterName, Home},
-    open::{Cluster, Manager},
+    open::{Cluster, Manager, Patience},
     platform::LocalPlatform,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -68,13 +68,24 @@ impl Stand {
         self.cluster.directory().path().to_owned()
     }
 
+    /// What was written down last of the process in this slot.
+    pub(crate) fn last_fate(&self, slot: Slot) -> String {
+        let note = fs::read_to_string(self.slot(slot).join("run/instance.json")).unwrap();
+        let note: serde_json::Value = serde_json::from_str(&note).unwrap();
+        note["fate"].to_string()
+    }
+
     pub(crate) fn slot(&self, slot: Slot) -> PathBuf {
         self.path().join("members").join(slot.to_string())
     }
 
     /// A manager, and a guard of slot 0 that waits for a permit.
     pub(crate) async fn at_gate(&self) -> Manager {
-        let manager = self.manager().await;
+        self.at_gate_with(Patience::default()).await
+    }
+
+    async fn at_gate_with(&self, patience: Patience) -> Manager {
+        let manager = self.cluster.manager_with(self.binaries.clone(), patience).await.unwrap();
         manager.platform.seat(&self.launch()).await;
         manager.platform.hold(&[(ZERO, self.launch())]).await;
         manager.platform.until(|ground| is_phase(ground, &Phase::AtGate)).await;
@@ -83,7 +94,11 @@ impl Stand {
 
     /// A manager, and a cluster of one that answers.
     pub(crate) async fn serving(&self) -> Manager {
-        let manager = self.at_gate().await;
+        self.serving_with(Patience::default()).await
+    }
+
+    pub(crate) async fn serving_with(&self, patience: Patience) -> Manager {
+        let manager = self.at_gate_with(patience).await;
         manager.platform.permit().await;
         manager.platform.until_serving().await;
         manager

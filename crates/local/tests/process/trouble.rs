@@ -21,7 +21,7 @@ use etcdop_engine::{
 use etcdop_local::{binaries::VersionWish, home::Home, open::Cluster};
 use rustix::thread::{CapabilitySet, capabilities, remove_capability_from_bounding_set, set_capabilities};
 
-use crate::stand::{ByHand, Stand, ZERO, instance, revision};
+use crate::stand::{ByHand, Stand, ZERO, instance, is_phase, revision};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_a_stranger_took_is_named_and_waited_for() {
@@ -45,14 +45,14 @@ async fn a_port_that_a_stranger_took_is_named_and_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_was_taken_before_the_first_start_is_named_too() {
     let stand = Stand::new().await;
-    let [client, peer, metrics] = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let ports = [&client, &peer, &metrics].map(|listener| listener.local_addr().unwrap().port());
+    // All three are held: one that was let go of could be taken by somebody else.
+    let strangers = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let ports = strangers.each_ref().map(|listener| listener.local_addr().unwrap().port());
     let text = serde_json::json!({"0": {"client": ports[0], "peer": ports[1], "metrics": ports[2]}}).to_string();
-    drop((client, metrics));
     fs::write(stand.path().join("ports.json"), text).unwrap();
     let manager = stand.manager().await;
     manager.platform.hold(&[(ZERO, stand.launch())]).await;
-    let words = format!("peer port {} of slot 0 is used by another process", ports[1]);
+    let words = format!("client port {} of slot 0 is used by another process", ports[0]);
     let said = |ground: &Ground| {
         instance(ground).is_some_and(|(_, phase)| matches!(phase, Phase::Pending(why) if why.0.contains(&words)))
     };
@@ -110,6 +110,32 @@ async fn a_layout_that_cannot_be_prepared_changes_nothing() {
     assert!(stand.processes().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn one_slot_that_cannot_be_made_keeps_no_other_from_running() {
+    let stand = Stand::new().await;
+    let manager = stand.manager().await;
+    let launch = stand.launch();
+    manager.platform.seat(&launch).await;
+    // A file where the directory of slot 1 belongs.
+    fs::write(stand.slot(Slot(1)), "").unwrap();
+    let slots = [(ZERO, launch.clone()), (Slot(1), launch.clone()), (Slot(2), launch)];
+    let outcome = manager.platform.apply(&GroundStep::Ensure(Layout { slots: slots.clone().into() })).await;
+    assert!(matches!(&outcome, Outcome::NotApplied(why) if why.contains("members/1")), "{outcome:?}");
+    let ground = manager.platform.until(|ground| is_phase(ground, &Phase::AtGate)).await;
+    let declared = ground.slots.iter().filter(|(_, slot)| slot.declared.is_some()).map(|(slot, _)| slot.0);
+    assert_eq!(declared.collect::<Vec<_>>(), [0, 2]);
+    // A commit, too, goes as far as it can.
+    let before = manager.platform.observe().await.record.unwrap();
+    let mut record = before.value;
+    (1..3).for_each(|slot| record.reserve(Slot(slot), stand.launch()));
+    let committed = manager.platform.commit(&before.revision, &record).await;
+    assert!(matches!(&committed, Err(CommitError::Unknown(why)) if why.contains("members/1")), "{committed:?}");
+    assert!(stand.slot(Slot(2)).join("run/seat").exists());
+    // What can be made after all is held with the next try.
+    fs::remove_file(stand.slot(Slot(1))).unwrap();
+    manager.platform.hold(&slots).await;
+}
+
 /// Lets every write to this file end on a full disk.
 fn fill(file: &Path) {
     // Where its next content is written before it takes its place.
@@ -141,6 +167,51 @@ async fn a_full_disk_leaves_record_layout_and_manifest_as_they_were() {
     assert_eq!(manager.platform.observe().await.record, before.record);
     assert_eq!(stand.cluster.manifest().unwrap().size.get(), 1);
     assert!(stand.processes().is_empty());
+}
+
+/// A named pipe: whoever opens it waits for the other end, as for a disk that hangs. When it is dropped they come to the end of an
+/// empty file.
+struct Hanging<'path>(&'path Path);
+
+impl<'path> Hanging<'path> {
+    fn at(path: &'path Path) -> Self {
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, 0o600.into()).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        drop(fs::File::options().read(true).write(true).open(self.0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_hangs_holds_nobody_up_and_loses_no_order() {
+    let stand = Stand::new().await;
+    let manager = stand.manager().await;
+    let platform = &manager.platform;
+    let mut record = platform.seat(&stand.launch()).await;
+    let before = platform.observe().await;
+    let (path, aside) = (stand.path().join("record.json"), stand.path().join("aside"));
+    fs::rename(&path, &aside).unwrap();
+    let hanging = Hanging::at(&path);
+    record.reserve(Slot(1), stand.launch());
+
+    let late = platform.commit(&revision(&before), &record).await.unwrap_err();
+    assert!(matches!(&late, CommitError::Unknown(why) if why.contains("did not answer within 5s")), "{late}");
+    let layout = GroundStep::Ensure(Layout { slots: [(ZERO, stand.launch())].into() });
+    let refused = platform.apply(&layout).await;
+    assert!(matches!(&refused, Outcome::NotApplied(why) if why.contains("earlier access")), "{refused:?}");
+    let blind = platform.observe().await.record.unwrap_err().to_string();
+    assert!(blind.contains("did not answer within 2s"), "{blind}");
+
+    // What hung comes to its end, and finds nothing that it could mean.
+    drop(hanging);
+    fs::rename(&aside, &path).unwrap();
+    assert_eq!(platform.apply(&layout).await, Outcome::Done);
+    assert_eq!(platform.observe().await.record, before.record);
+    platform.commit(&revision(&before), &record).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,6 +133,7 @@ mod tests {
             incarnation: "life/1".parse().unwrap(),
             member: None,
             generation: Generation(2),
+            max_learners: None,
             epoch: Epoch(1),
         };
         report(DataState::HasWal, MarkerState::Present(marker))

@@ -236,12 +236,39 @@ fn each_step_pays_for_the_gaps_that_lie_mostly_in_it() {
     assert_eq!(
         lines,
         [
-            ("first", 3, 1, 1, ms(30), ms(1_000)),
-            // From 50 to 1050 ms: half a step before it began, and charged in full.
-            ("second", 1, 0, 0, ms(1_000), ms(10)),
+            ("first", 3, 1, 0, ms(30), ms(15)),
+            // The gap from 50 to 1050 ms and the call from 30 to 1030 ms: before it began too, and charged in full.
+            ("second", 1, 0, 1, ms(1_000), ms(1_000)),
         ]
     );
-    assert_eq!((bill.total.acked, bill.total.longest_gap), (4, ms(1_000)));
+    assert_eq!((bill.total.acked, bill.total.longest_gap, bill.total.worst_call), (4, ms(1_000), ms(1_000)));
+}
+
+/// The second step begins at 100 ms, all ends at 1100 ms.
+#[rstest]
+#[case::just_before_the_border(90, 99, [1, 0])]
+#[case::on_the_border(90, 100, [0, 1])]
+#[case::across_the_border(90, 1_000, [0, 1])]
+#[case::mostly_before_the_border(10, 101, [0, 1])]
+#[case::still_under_way_at_the_end(1_090, 2_000, [0, 1])]
+fn a_write_counts_for_the_step_in_which_it_ended(#[case] sent: u64, #[case] ended: u64, #[case] counted: [usize; 2]) {
+    let outcome = || Outcome::Unknown { why: Error::DeadlineExceeded { after: ms(1_000) } };
+    let write = Write { writer: W0, n: 4, sent: ms(sent), ended: ms(ended), outcome: outcome() };
+    let mut history = good();
+    history.writes.retain(|write| write.outcome != outcome());
+    history.writes.push(write);
+    let bill = Bill::of(&history);
+    assert_eq!(bill.phases.iter().map(|line| line.unknown).collect::<Vec<_>>(), counted);
+    assert_eq!(bill.total.unknown, 1);
+}
+
+/// Otherwise a call that was stuck in a step and ended just after it would be the next one's.
+#[test]
+fn a_call_is_charged_to_the_step_in_which_most_of_it_lies() {
+    let mut history = good();
+    history.writes.push(acked(W0, 4, 10, 101, 11));
+    let worst: Vec<_> = Bill::of(&history).phases.iter().map(|line| line.worst_call).collect();
+    assert_eq!(worst, [ms(91), ms(1_000)]);
 }
 
 #[test]
@@ -253,8 +280,8 @@ fn the_bill_reads_as_a_table_and_names_what_was_lost() {
         text,
         "\
 step         took    acked  failed  unknown  longest gap  worst call
-first      100 ms        3       1        1        30 ms      1.00 s
-second     1.00 s        1       0        0       1.00 s       10 ms
+first      100 ms        3       1        0        30 ms       15 ms
+second     1.00 s        1       0        1       1.00 s      1.00 s
 total      1.10 s        4       1        1       1.00 s      1.00 s
 
 acknowledged writes 4, lost 1

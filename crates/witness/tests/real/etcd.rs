@@ -4,6 +4,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use etcdop_etcd::Endpoint;
@@ -66,7 +67,19 @@ fn spawn(binary: &Path, directory: &Path, client_url: &str, peer_url: &str) -> C
         .unwrap()
 }
 
+/// A port that nobody listens on, below those that the system gives to outgoing connections: one of those could be taken while the
+/// member is down.
 fn free_url() -> String {
-    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-    format!("http://127.0.0.1:{port}")
+    const FIRST: u32 = 10_000;
+    const SPAN: u32 = 10_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test processes that run at once begin at different places.
+    let start = std::process::id().wrapping_mul(131);
+    loop {
+        let port = FIRST + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % SPAN;
+        let address = format!("127.0.0.1:{port}");
+        if TcpListener::bind(&address).is_ok() {
+            return format!("http://{address}");
+        }
+    }
 }

@@ -61,9 +61,9 @@ fn a_cluster_that_waits_for_the_user_is_at_rest() {
 
 #[rstest]
 #[case::waits_until_all_stand_at_the_gate("ggp", "wait: slot 2 is not at the gate yet: no instance yet")]
-#[case::permits_all_together("ggg", "permit the first start in slots [0, 1, 2]")]
-#[case::permits_a_single_founder("g", "permit the first start in slots [0]")]
-#[case::finishes_handing_out_permits_that_a_manager_died_over("PgP", "permit the first start in slots [1]")]
+#[case::notes_them_together("ggg", "seat 0 is founded by i0; seat 1 is founded by i1; seat 2 is founded by i2")]
+#[case::notes_a_single_founder("g", "seat 0 is founded by i0")]
+#[case::goes_on_with_those_who_came_late("PgP", "seat 1 is founded by i1")]
 #[case::waits_for_the_first_answers("PPP", "wait: founder in slot 0 does not serve yet: deadline exceeded")]
 #[case::waits_for_the_last_answer("VVv", "wait: founder in slot 2 does not serve yet")]
 #[case::notes_the_cluster("VVV", "formed c0ffee; seat 0 is a0's; seat 1 is a1's; seat 2 is a2's")]
@@ -83,8 +83,55 @@ fn founders(#[case] picture: &str, #[case] next: &str) {
 }
 
 #[test]
+fn founders_are_written_down_and_then_permitted_together() {
+    let noted = Scenario::forming("ggg").advance();
+    noted.clone().expect("permit the first start in slots [0, 1, 2]");
+    // A manager that died over the permits is succeeded.
+    noted.permitted(0, 100, ClusterState::New).expect("permit the first start in slots [1, 2]");
+    Scenario::forming("g").advance().expect("permit the first start in slots [0]");
+}
+
+#[test]
+fn a_formed_cluster_has_no_founders_any_more() {
+    let formed = commits(&Scenario::forming("VVV").plan()).unwrap();
+    assert!(formed.slots.values().all(|seat| seat.founder.is_none()));
+}
+
+#[rstest]
+#[case::is_a_dead_member_where_the_list_answers(
+    Scenario::forming("VVV").vanished(2), "formed c0ffee; seat 0 is a0's; seat 1 is a1's; seat 2 is a2's"
+)]
+#[case::is_for_a_human_where_too_few_are_left(
+    Scenario::forming("vvv").vanished(1).vanished(2),
+    "wait: founder in slot 1 lost its disk while the cluster was forming, and no member list can be read"
+)]
+#[case::waits_for_the_others_where_they_may_answer(
+    Scenario::forming("vvv").vanished(2), "wait: founder in slot 0 does not serve yet"
+)]
+#[case::waits_while_the_others_may_use_their_permits(
+    Scenario::forming("PPP").vanished(2), "wait: founder in slot 0 does not serve yet"
+)]
+#[case::begins_again_under_another_token_where_nothing_was_stored(
+    Scenario::forming("P").vanished(0), "begin incarnation uid/2; reserve seat 0 for 3.6.16; reject 3.6.16"
+)]
+#[case::also_when_nobody_knows_whether_it_got_the_permit(
+    Scenario::forming("ggg").advance().vanished(0),
+    "begin incarnation uid/2; reserve seat 0 for 3.6.16; reserve seat 1 for 3.6.16; reserve seat 2 for 3.6.16; reject 3.6.16"
+)]
+fn a_founder_that_vanished_with_its_permit_and_its_disk(#[case] scenario: Scenario, #[case] next: &str) {
+    scenario.standing_for(5).expect(next);
+}
+
+#[test]
+fn a_founder_of_an_earlier_record_that_vanished_is_known_by_the_permit_that_is_left() {
+    let earlier = Scenario::forming("vDD").with(|s| (0..3).for_each(|slot| s.seat_mut(slot).founder = None));
+    earlier.expect("wait: founder in slot 1 lost its disk while the cluster was forming");
+}
+
+#[test]
 fn a_founders_permit_names_all_founders_and_a_new_cluster() {
-    let Some(Step::Ground(GroundStep::Permit(permits))) = acts(&Scenario::forming("ggg").plan()) else { panic!() };
+    let noted = Scenario::forming("ggg").advance();
+    let Some(Step::Ground(GroundStep::Permit(permits))) = acts(&noted.plan()) else { panic!() };
     for (permit, slot) in permits.iter().zip(0..) {
         assert_eq!((permit.state, permit.member, permit.slot.0), (ClusterState::New, None, slot));
         let names: Vec<&str> = permit.initial_cluster.iter().map(|(name, _)| name.as_str()).collect();
@@ -109,12 +156,72 @@ fn a_permit_of_an_earlier_attempt_is_not_held_against_a_founder() {
 #[test]
 fn founders_without_data_begin_again_under_another_token() {
     Scenario::forming("DDD").expect("wait: founder in slot 0 does not serve yet");
-    let over =
-        "begin incarnation uid/2; reserve seat 0 for 3.6.16; reserve seat 1 for 3.6.16; reserve seat 2 for 3.6.16";
+    let over = "begin incarnation uid/2; reserve seat 0 for 3.6.16; reserve seat 1 for 3.6.16; reserve seat 2 for 3.6.16; \
+                reject 3.6.16";
     let again = Scenario::forming("DDD").standing_for(5).expect(over).advance();
     assert_eq!(again.record().generation, Generation(6), "no generation is used twice");
     // The permits of before are void now: all get new ones.
-    again.expect("permit the first start in slots [0, 1, 2]");
+    again.advance().expect("permit the first start in slots [0, 1, 2]");
+}
+
+/// A founder whose etcd did not know a flag: its marker was written, nothing else.
+fn unknown_flag() -> Scenario {
+    let words = "exit code 2; its last words: flag provided but not defined: -foo";
+    Scenario::forming("D").marker(0, hollow(1)).phase(0, Phase::Exited(Blocker(words.to_owned())))
+}
+
+#[test]
+fn a_birth_that_etcd_ends_says_so_in_etcds_words_and_is_tried_again_only_now_and_then() {
+    let told = "wait: etcd 3.6.16 ended in slot 0 before anything was stored: exit code 2; its last words: flag provided but not \
+                defined: -foo; set another version or other options";
+    let began_again = unknown_flag().expect(told).standing_for(2).advance();
+    assert_eq!(began_again.record().rejected, Some(began_again.desired.template.clone()));
+    // In the next attempt the same happens.
+    let again = unknown_flag().with(|s| s.record_mut().rejected = began_again.record().rejected.clone());
+    again.clone().standing_for(59).expect(told);
+    let third = again.standing_for(60).expect("begin incarnation uid/2; reserve seat 0 for 3.6.16").advance();
+    assert_eq!(third.record().rejected, began_again.record().rejected);
+}
+
+#[test]
+fn a_birth_that_etcd_ends_is_healed_by_an_edit_at_once() {
+    let rejected = unknown_flag().with(|s| s.record_mut().rejected = Some(s.desired.template.clone()));
+    let edited = rejected.with(|s| s.desired.template.options.snapshot_count = Some(5000));
+    let healed =
+        edited.expect("begin incarnation uid/2; reserve seat 0 for 3.6.16; forget what was rejected").advance();
+    assert_eq!(healed.record().slots[&crate::id::Slot(0)].launch.template, healed.desired.template);
+}
+
+#[test]
+fn an_edit_that_etcd_would_end_on_changes_no_birth() {
+    let wrong = |s: &mut Scenario| s.desired.template.options.election_timeout = Some(1);
+    let noted = "seat 0 is founded by i0; seat 1 is founded by i1; seat 2 is founded by i2";
+    Scenario::forming("ggg").with(wrong).expect(noted);
+    unknown_flag().standing_for(3600).with(wrong).expect("wait: electionTimeout 1 ms is too short");
+}
+
+#[test]
+fn a_founder_that_cannot_be_looked_at_is_not_taken_for_one_that_is_gone() {
+    let unseen = Scenario::forming("P").with(|s| {
+        s.view_mut(0).instance = Probe::Unknown { why: Blocker("refused".to_owned()), since: s.now };
+    });
+    unseen.expect("wait: slot 0 is not at the gate yet");
+}
+
+#[test]
+fn founders_with_data_that_serve_nobody_get_the_options_that_are_asked_for_now() {
+    let options = |s: &mut Scenario| s.desired.template.options.snapshot_count = Some(5000);
+    let silent = Scenario::forming("vvv").with(options);
+    let edited = silent.expect("seat 0 for 3.6.16; seat 1 for 3.6.16; seat 2 for 3.6.16").advance();
+    edited.advance().standing_for(3).expect("stop instance i0 in slot 0");
+    // Where somebody serves, the roll that comes after the birth restarts one at a time.
+    Scenario::forming("Vvv").with(options).expect("wait: founder in slot 1 does not serve yet");
+}
+
+#[test]
+fn a_cluster_that_was_born_at_last_forgets_what_was_tried_in_vain() {
+    let born = Scenario::forming("V").with(|s| s.record_mut().rejected = Some(s.desired.template.clone()));
+    born.advance().expect("forget what was rejected");
 }
 
 #[rstest]
@@ -165,7 +272,7 @@ fn two_clusters_at_the_founders_addresses_are_told_apart() {
 #[case::lost_before_anything_was_stored(
     "gg",
     hollow(1),
-    "begin incarnation uid/2; reserve seat 0 for 3.6.16; reserve seat 1 for 3.6.16; reserve seat 2 for 3.6.16"
+    "begin incarnation uid/2; reserve seat 0 for 3.6.16; reserve seat 1 for 3.6.16; reserve seat 2 for 3.6.16; reject 3.6.16"
 )]
 fn a_marker_without_data(#[case] picture: &str, #[case] marker: Marker, #[case] next: &str) {
     Scenario::forming(picture).marker(1, marker).standing_for(5).expect(next);

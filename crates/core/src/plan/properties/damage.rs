@@ -8,11 +8,11 @@ use crate::{
     desired::CompactOnNoSpace,
     id::{ClusterId, Generation, Incarnation, MemberId, Mono, Slot},
     observation::{
-        Alarm, AlarmKind, Blocker, DowngradeMode, Instance, Marker, MemberStatus, PeerPort, Phase, Probe, Role, Roster,
-        RosterMember, SlotPolicy, SlotView,
+        Alarm, AlarmKind, Blocker, DowngradeMode, Failure, Instance, Marker, MemberStatus, PeerPort, Phase, Probe,
+        Role, Roster, RosterMember, SlotPolicy, SlotView,
     },
     permit::ClusterState,
-    plan::scenario::{CLUSTER, NOW, Scenario, ago, launch, member, size, template},
+    plan::scenario::{CLUSTER, NOW, Scenario, acts, ago, launch, member, size, template},
     record::{Before, Birth, Mutation, Seat},
     step::EtcdStep,
     version::Minor,
@@ -56,6 +56,7 @@ enum Damage {
     Downgrade(u8, u64),
     ClusterVersion(u8, u64),
     Unsettled(EtcdStep),
+    SetBack(Failure),
     Open(Mutation, u64),
     Birth(Birth),
     Unrecorded,
@@ -100,7 +101,7 @@ fn marker() -> impl Strategy<Value = Marker> {
         Just(Marker::Foreign("files".to_owned())),
         (incarnation(), 0_u64..10).prop_map(|(i, g)| Marker::Hollow { incarnation: i, generation: Generation(g) }),
         (incarnation(), prop::option::of(id()), 0_u64..10, 0_u64..3).prop_map(|(incarnation, member, g, epoch)| {
-            Marker::Owned { incarnation, member, generation: Generation(g), epoch }
+            Marker::Owned { incarnation, member, generation: Generation(g), epoch, max_learners: Some(8) }
         }),
     ]
 }
@@ -174,6 +175,7 @@ fn damage() -> impl Strategy<Value = Damage> {
         (kind, slot()).prop_map(|(kind, s)| Damage::Alarm(kind, s)),
         Just(Damage::AlarmsUnknown),
         etcd_step().prop_map(Damage::Unsettled),
+        select(vec![Failure::NotApplied, Failure::Unknown]).prop_map(Damage::SetBack),
         time().prop_map(Damage::Later),
     ];
     prop_oneof![4 => of_slots, 2 => of_seats, 3 => of_members, 2 => of_the_list]
@@ -258,15 +260,7 @@ impl Damage {
             Self::Row(slot, role) => with_rows(s, slot, |row| row.role = role),
             Self::Unnamed(slot) => with_rows(s, slot, |row| row.name.clear()),
             Self::RowGone(slot) => with_roster(s, |roster| roster.members.retain(|row| row.id != member(slot))),
-            Self::Stranger => with_roster(s, |roster| {
-                let peer_urls = vec!["http://10.0.0.9:2380".to_owned()];
-                roster.members.push(RosterMember {
-                    id: MemberId(0xdead),
-                    name: String::new(),
-                    peer_urls,
-                    role: Role::Learner,
-                });
-            }),
+            Self::Stranger => with_roster(s, |roster| roster.members.push(stranger())),
             Self::Alarm(kind, slot) => *s = s.clone().alarm(kind, slot),
             Self::AlarmsUnknown => {
                 s.seen.alarms = Probe::Unknown { why: unknown(), since: NOW };
@@ -276,9 +270,19 @@ impl Damage {
                 });
             }
             Self::Unsettled(step) => *s = s.clone().unsettled(step),
+            Self::SetBack(failure) => {
+                if let Some(step) = acts(&s.plan()) {
+                    *s = s.clone().set_back(step, failure);
+                }
+            }
             Self::Later(millis) => s.now = Mono(NOW.0 + Duration::from_millis(millis)),
         }
     }
+}
+
+fn stranger() -> RosterMember {
+    let peer_urls = vec!["http://10.0.0.9:2380".to_owned()];
+    RosterMember { id: MemberId(0xdead), name: String::new(), peer_urls, role: Role::Learner }
 }
 
 fn with_view(s: &mut Scenario, slot: u8, change: impl FnOnce(&mut SlotView)) {

@@ -3,7 +3,7 @@
 use super::{Scenario, address, known, member, silent};
 use crate::{
     id::{Incarnation, InstanceId, Slot, VolumeId},
-    observation::{Blocker, Marker, Probe, Role, RosterMember, SlotView, Volume},
+    observation::{Blocker, Marker, Phase, Probe, Role, RosterMember, SlotView, Volume},
     permit::ClusterState,
     plan::scenario::NOW,
     quorum::quorum,
@@ -12,7 +12,7 @@ use crate::{
 
 impl Scenario {
     /// Founders on their way, drawn as members are, and `P`: at the gate with a permit. `V` answers, `v` runs silently, `D` had
-    /// its permit in a run before this one and its disk is empty.
+    /// its permit in a run before this one and its disk is empty; `g` was not noted as a founder yet.
     pub(crate) fn forming(picture: &str) -> Self {
         let mut scenario = Self::formed(&picture.replace('P', "g"));
         scenario.record_mut().birth = Birth::Forming;
@@ -28,6 +28,8 @@ impl Scenario {
             if kind == 'D' {
                 scenario.view_mut(slot).permit.as_mut().unwrap().permit.instance = InstanceId("before".to_owned());
             }
+            let permit = scenario.seen.ground[&Slot(slot)].permit.as_ref().map(|view| view.permit.instance.clone());
+            scenario.seat_mut(slot).founder = permit;
         }
         let founders = picture.chars().count();
         if picture.matches('V').count() < quorum(founders) {
@@ -42,6 +44,19 @@ impl Scenario {
                 role: Role::Voter,
             };
             value.members = (0..).take(founders).map(row).collect();
+        })
+    }
+
+    /// The instance of `slot` is another one, on another, empty disk, and nothing is left of its permit: as when a Pod and its
+    /// claim were deleted.
+    pub(crate) fn vanished(self, slot: u8) -> Self {
+        self.with(|s| {
+            s.instance_mut(slot).id = InstanceId(format!("i{slot}-again"));
+            s.instance_mut(slot).phase = Phase::AtGate;
+            s.view_mut(slot).permit = None;
+            s.view_mut(slot).volume =
+                known(Some(Volume { id: VolumeId(format!("d{slot}-again")), marker: Marker::Empty }));
+            s.seen.status.insert(Slot(slot), silent(10));
         })
     }
 

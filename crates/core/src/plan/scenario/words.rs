@@ -150,6 +150,9 @@ fn seat_news(slot: &str, before: &Seat, after: &Seat) -> Vec<String> {
     if let Some(member) = after.member.filter(|_| after.member != before.member) {
         news.push(format!("seat {slot} is {member}'s"));
     }
+    if let Some(founder) = after.founder.as_ref().filter(|_| after.founder != before.founder) {
+        news.push(format!("seat {slot} is founded by {founder}"));
+    }
     if after.epoch != before.epoch {
         news.push(format!("seat {slot} at epoch {}", after.epoch));
     }

@@ -7,8 +7,8 @@ use super::{Scenario, acts, address, known};
 use crate::{
     id::{Generation, InstanceId, MemberId, Mono, Slot, VolumeId},
     observation::{
-        Blocker, DowngradeMode, Instance, Marker, MemberStatus, PeerLinks, PermitView, Phase, Probe, Role, Roster,
-        RosterMember, Safeguard, SlotView, Volume,
+        Blocker, DowngradeMode, Failure, Instance, Marker, MemberStatus, PeerLinks, PermitView, Phase, Probe, Role,
+        Roster, RosterMember, Safeguard, SlotView, Volume,
     },
     plan::Wake,
     step::{DowngradeOp, EtcdStep, GroundStep, Layout, Step},
@@ -28,12 +28,24 @@ pub(crate) struct World {
     pub(crate) pending: BTreeSet<Slot>,
     /// Their etcd never serves.
     pub(crate) mute: BTreeSet<Slot>,
+    /// The platform can make nothing of them.
+    pub(crate) unusable: BTreeSet<Slot>,
+    /// Their disks cannot be destroyed.
+    pub(crate) busy: BTreeSet<Slot>,
     starts: u64,
 }
 
 impl Scenario {
     pub(crate) fn world(self) -> World {
-        World { now: self, broken: None, pending: BTreeSet::new(), mute: BTreeSet::new(), starts: 0 }
+        World {
+            now: self,
+            broken: None,
+            pending: BTreeSet::new(),
+            mute: BTreeSet::new(),
+            unusable: BTreeSet::new(),
+            busy: BTreeSet::new(),
+            starts: 0,
+        }
     }
 }
 
@@ -46,6 +58,10 @@ impl World {
             match acts(&plan) {
                 Some(step) => {
                     done.push(self.now.told(&plan));
+                    self.now.seen.setbacks.retain(|setback| setback.step != step);
+                    if self.fails(&step) {
+                        self.now = self.now.clone().set_back(step.clone(), Failure::NotApplied);
+                    }
                     self.obey(step);
                     self.pass(Duration::from_millis(50));
                 }
@@ -87,12 +103,20 @@ impl World {
 
     fn slot(&self, id: MemberId) -> Slot {
         let row = self.roster().members.iter().find(|row| row.id == id).unwrap();
-        let at = |view: &SlotView| row.peer_urls.iter().any(|url| url == view.address.peer.as_str());
-        *self.now.seen.ground.iter().find(|(_, view)| at(view)).unwrap().0
+        self.now.seen.slot_at(row).unwrap()
+    }
+
+    fn fails(&self, step: &Step) -> bool {
+        match step {
+            Step::Ground(GroundStep::Ensure(layout)) => layout.slots.keys().any(|slot| self.unusable.contains(slot)),
+            Step::Ground(GroundStep::Discard(slot, _)) => self.busy.contains(slot),
+            _ => false,
+        }
     }
 
     fn obey(&mut self, step: Step) {
         match step {
+            Step::Ground(GroundStep::Discard(slot, _)) if self.busy.contains(&slot) => {}
             Step::Record(record) => *self.now.record_mut() = *record,
             Step::Ground(GroundStep::Ensure(layout)) => self.ensure(&layout),
             Step::Ground(GroundStep::Permit(permits)) => {
@@ -148,7 +172,7 @@ impl World {
             EtcdStep::Disarm(_) => self.now.seen.alarms = known(BTreeSet::new()),
             EtcdStep::Snapshot { before, .. } => {
                 let incarnation = self.now.record().incarnation.clone();
-                self.now.seen.safeguards.push(Safeguard { before, incarnation });
+                self.now.seen.safeguards.push(Safeguard { before, incarnation, age: Duration::ZERO });
             }
             EtcdStep::Downgrade(op) => self.each_status(|status| {
                 status.downgrade = match op {
@@ -178,7 +202,9 @@ impl World {
     }
 
     fn ensure(&mut self, layout: &Layout) {
-        for (&slot, launch) in &layout.slots {
+        // What can be held is held.
+        let unusable = self.unusable.clone();
+        for (&slot, launch) in layout.slots.iter().filter(|(slot, _)| !unusable.contains(slot)) {
             let volume = Volume { id: VolumeId(format!("d{slot}")), marker: Marker::Empty };
             let (address, volume) = (address(slot.0), known(Some(volume)));
             let view = SlotView { address, declared: None, instance: known(None), volume, permit: None };
@@ -226,7 +252,8 @@ impl World {
 
     fn first_start(&mut self, slot: Slot, generation: Generation, member: Option<MemberId>) {
         let incarnation = self.now.record().incarnation.clone();
-        self.now.volume_mut(slot.0).marker = Marker::Owned { incarnation, member, generation, epoch: 1 };
+        let max_learners = Some(self.now.record().max_learners);
+        self.now.volume_mut(slot.0).marker = Marker::Owned { incarnation, member, generation, epoch: 1, max_learners };
         self.now.instance_mut(slot.0).phase = Phase::Running;
         if let Some(member) = member {
             self.serve(slot, member);

@@ -28,9 +28,7 @@ async fn lab_1_a_new_cluster_that_takes_no_member_yet_is_asked_again() {
 /// LAB 2: with one of three down etcd refuses every addition. The dead one has to go first, also when more are wanted.
 #[tokio::test(flavor = "multi_thread")]
 async fn lab_2_a_dead_member_is_removed_before_any_other_is_added() {
-    let stage = Setup::new("3.6", 3).formed().await;
-    let witness = stage.witness().await;
-    let before = stage.roll_call(3).await;
+    let (stage, witness, before) = Setup::new("3.6", 3).under_writers().await;
     let lists = Lists::follow(&stage, before.leader);
     let dead = before.members[&before.follower()].0;
     stage.inflict(before.follower(), Fault::Wipe).await;
@@ -47,9 +45,7 @@ async fn lab_2_a_dead_member_is_removed_before_any_other_is_added() {
 /// LAB 3: etcd lets a live voter of five go while another is down. We let the one go that is down.
 #[tokio::test(flavor = "multi_thread")]
 async fn lab_3_those_that_are_down_leave_before_those_that_serve() {
-    let stage = Setup::new("3.6", 5).replace_after("2s").formed().await;
-    let witness = stage.witness().await;
-    let before = stage.roll_call(5).await;
+    let (stage, witness, before) = Setup::new("3.6", 5).replace_after("2s").under_writers().await;
     let down: Vec<Slot> = before.members.keys().copied().filter(|slot| *slot != before.leader).take(2).collect();
     let lists = Lists::follow(&stage, before.leader);
     stage.set_size(3);
@@ -78,10 +74,8 @@ async fn lab_3_those_that_are_down_leave_before_those_that_serve() {
 #[case::on_3_7("3.7", &[1, 5, 3])]
 #[tokio::test(flavor = "multi_thread")]
 async fn lab_15_16_members_join_as_learners_and_keep_their_urls(#[case] version: &str, #[case] sizes: &[u64]) {
-    let stage = Setup::new(version, sizes[0]).formed().await;
-    let witness = stage.witness().await;
-    let leader = stage.roll_call(sizes[0]).await.leader;
-    let lists = Lists::follow(&stage, leader);
+    let (stage, witness, before) = Setup::new(version, sizes[0]).under_writers().await;
+    let lists = Lists::follow(&stage, before.leader);
     for size in &sizes[1..] {
         stage.set_size(*size);
         stage.converged().await;
