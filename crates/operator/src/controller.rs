@@ -16,12 +16,18 @@ use kube::{
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::{keeper::Keeper, triggers::Bell};
-use crate::{events::Events, health::Readiness, metrics::Metrics, platform::Surroundings};
+use self::{keeper::Keeper, retry::Retry, triggers::Bell};
+use crate::{
+    events::Events,
+    health::Readiness,
+    metrics::Metrics,
+    platform::{Surroundings, words},
+};
 
 mod keeper;
 mod proof;
 mod report;
+mod retry;
 mod triggers;
 mod upkeep;
 
@@ -106,7 +112,7 @@ pub(crate) async fn run(shared: Shared, scope: Scope, stop: CancellationToken) -
     let mut kept = Fleet { shared: shared.clone(), stop: stop.clone(), keepers: HashMap::new() };
     let mut resources: SelectAll<BoxStream<'_, (usize, _)>> = SelectAll::new();
     for (number, api) in scope.apis::<EtcdCluster>(&shared.around.client).into_iter().enumerate() {
-        let stream = watcher(api, watcher::Config::default()).default_backoff();
+        let stream = watcher(api, watcher::Config::default()).backoff(Retry::default());
         resources.push(stream.map(move |event| (number, event)).boxed());
     }
     let mut owned = triggers::watch(&shared.around.client, &scope);
@@ -136,7 +142,7 @@ pub(crate) async fn run(shared: Shared, scope: Scope, stop: CancellationToken) -
                 }
                 Ok(watcher::Event::Apply(resource)) => kept.apply(resource).await,
                 Ok(watcher::Event::Delete(resource)) => kept.drop(&key(&resource)).await,
-                Err(error) => tracing::warn!(%error, "EtcdClusters are not watched, tried again"),
+                Err(error) => tracing::warn!(why = why(&error), "EtcdClusters are not watched, tried again"),
             },
             Some(touched) = owned.next() => {
                 if let Some(kept) = kept.keepers.get(&touched.cluster) {
@@ -147,6 +153,16 @@ pub(crate) async fn run(shared: Shared, scope: Scope, stop: CancellationToken) -
     }
     kept.close().await;
     Ok(())
+}
+
+/// What a watch failed of, without the whole answer.
+fn why(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => words(error),
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => error.to_string(),
+    }
 }
 
 /// Says the very command that helps when the CRD is not there.

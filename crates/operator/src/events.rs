@@ -40,6 +40,17 @@ pub(crate) struct Happening {
     pub(crate) note: String,
 }
 
+impl Happening {
+    fn warning(reason: &'static str, note: String) -> Self {
+        Self { grave: Gravity::Warning, reason, note }
+    }
+
+    /// An object of one of our names is somebody else's.
+    pub(crate) fn in_the_way(foreign: &str) -> Self {
+        Self::warning("ObjectInTheWay", foreign.to_owned())
+    }
+}
+
 /// How grave it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Gravity {
@@ -174,9 +185,10 @@ impl Told {
 
 /// What is refused, and what keeps failing. The same words are not said again for a while.
 fn refusals(picture: &Picture<'_>) -> Vec<Happening> {
-    let warning = |reason, note: String| Happening { grave: Gravity::Warning, reason, note };
+    let warning = Happening::warning;
     let mut found: Vec<Happening> = Vec::new();
-    found.extend(picture.in_the_way.map(|foreign| warning("ObjectInTheWay", foreign.to_owned())));
+    found.extend(picture.in_the_way.map(Happening::in_the_way));
+    found.extend(picture.lacks.map(|lacks| warning("Lacking", lacks.to_owned())));
     for reason in &picture.published.plan.reasons {
         let slug = match reason {
             Reason::GateRefused { .. } => "DiskRefused",
@@ -291,8 +303,15 @@ mod tests {
 
     fn news(told: &mut Told, published: &Published) -> Vec<(&'static str, String)> {
         let (cluster, site, summary) = (declared(), site(), summary(published));
-        let picture =
-            Picture { cluster: &cluster, published, summary: &summary, in_the_way: None, unproven: None, site: &site };
+        let picture = Picture {
+            cluster: &cluster,
+            published,
+            summary: &summary,
+            in_the_way: None,
+            unproven: None,
+            lacks: None,
+            site: &site,
+        };
         told.news(&picture).into_iter().map(|happening| (happening.reason, happening.note)).collect()
     }
 

@@ -30,7 +30,8 @@ use tokio::{
 
 use self::{
     chores::{Chores, chores},
-    objects::{Objects, Reader},
+    lacking::Lacking,
+    objects::{Objects, Reader, Wished},
     reach::Reach,
     reports::Reports,
     rest::Rest,
@@ -43,6 +44,7 @@ mod chores;
 mod disk;
 mod ensure;
 mod kept;
+mod lacking;
 mod look;
 pub(crate) mod objects;
 pub(crate) mod owner;
@@ -89,6 +91,9 @@ struct Inner {
     safeguards: Safeguards,
     changed: Notify,
     rest: Rest,
+    lacking: Lacking,
+    /// What the cluster around does not give.
+    lacks: watch::Sender<Option<String>>,
     /// The object of one of our names that is somebody else's.
     in_the_way: watch::Sender<Option<String>>,
     /// The newest look, for steps that were planned on it and whose fence has just been checked against it.
@@ -110,6 +115,8 @@ impl KubernetesPlatform {
             safeguards,
             changed: Notify::new(),
             rest: Rest::default(),
+            lacking: Lacking::default(),
+            lacks: watch::Sender::default(),
             in_the_way: watch::Sender::default(),
             seen: Mutex::default(),
             around,
@@ -121,6 +128,11 @@ impl KubernetesPlatform {
     pub(crate) fn trigger(&self) {
         self.inner.rest.stir();
         self.inner.changed.notify_one();
+    }
+
+    /// What the cluster around does not give, and what to do about it.
+    pub(crate) fn lacks(&self) -> Option<String> {
+        self.inner.lacks.borrow().clone()
     }
 
     /// When the planner wants to look again.
@@ -157,12 +169,17 @@ impl Inner {
         let _turn = self.around.looks.acquire().await.map_err(|error| error.to_string())?;
         let cluster = self.cluster();
         let objects = self.reader.read(&cluster).await.map_err(|error| answer::words(&error))?;
+        if objects.wished == Wished::NoMore {
+            return Err("the EtcdCluster is being deleted: nothing is made or changed for it any more".to_owned());
+        }
         let foreign = owner::obstacle(&objects, &cluster);
         self.in_the_way.send_if_modified(|now| std::mem::replace(now, foreign.clone()) != foreign);
         if let Some(foreign) = foreign {
             return Err(foreign);
         }
         self.reach.forget_others(&objects);
+        let lacks = self.lacking.look(&self.around.client, &cluster, &objects).await;
+        self.lacks.send_if_modified(|now| std::mem::replace(now, lacks.clone()) != lacks);
         let reports = self.reports.ask(&objects, &self.reach).await;
         let named = self.reader.resolvable(&objects, &reports).await;
         let dials: BTreeMap<Slot, _> = objects.pods.iter().map(|(&slot, pod)| (slot, self.reach.dial(pod))).collect();

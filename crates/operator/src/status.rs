@@ -28,6 +28,8 @@ pub(crate) struct Picture<'a> {
     pub(crate) in_the_way: Option<&'a str>,
     /// What is declared and was not tried yet, and why not.
     pub(crate) unproven: Option<&'a str>,
+    /// What the cluster around does not give, and what to do about it.
+    pub(crate) lacks: Option<&'a str>,
     pub(crate) site: &'a Site,
 }
 
@@ -76,6 +78,7 @@ impl Picture<'_> {
         let waits = || self.summary.reasons.first().cloned();
         self.in_the_way
             .and_then(said)
+            .or_else(|| self.lacks.and_then(said))
             .or_else(|| self.setback())
             .or_else(waits)
             .or_else(|| self.unproven.and_then(said))

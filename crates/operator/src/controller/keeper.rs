@@ -18,11 +18,14 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     Shared,
-    proof::{Trial, Verdict, in_use_instead},
+    proof::{Trial, Verdict, clear, in_use_instead},
     report::{Aside, Reporter},
     triggers::Bell,
 };
 use crate::{platform::KubernetesPlatform, resource::pod};
+
+/// Between two looks at a cluster that something keeps from being looked at.
+const BLOCKED_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Between two looks at a paused cluster that nothing wakes.
 const PAUSED_LOOK: std::time::Duration = std::time::Duration::from_secs(2);
@@ -79,6 +82,11 @@ async fn verdict(trial: &mut Option<Trial>) -> Verdict {
     }
 }
 
+/// What a pass does not know of.
+fn aside(platform: &KubernetesPlatform, unproven: Option<String>) -> Aside {
+    Aside { in_the_way: platform.in_the_way(), lacks: platform.lacks(), unproven }
+}
+
 /// What is said of a template that was not proven yet.
 fn unproven(trial: &Trial) -> String {
     let version = trial.launch.version();
@@ -127,7 +135,9 @@ impl Keeper {
         let (clusters, current) = watch::channel(Arc::clone(&cluster));
         let platform = KubernetesPlatform::new(self.shared.around.clone(), current);
         // What members run by now decides whether what is declared was tried yet.
-        platform.observe().await;
+        if !self.first_look(&platform, &cluster, reporter).await {
+            return;
+        }
         let mut trial = None;
         let (desire, desires) = watch::channel(self.proven(&platform, &cluster, &mut trial));
         let (driver, mut published) = Driver::new(Arc::new(platform.clone()), desires, tuning());
@@ -158,7 +168,7 @@ impl Keeper {
                     platform.follow(pass.plan.next);
                     if pass.desired == *desire.borrow() {
                         let unproven = trial.as_ref().map(unproven);
-                        reporter.take(&cluster, pass, Aside { in_the_way: platform.in_the_way(), unproven }).await;
+                        reporter.take(&cluster, pass, aside(&platform, unproven)).await;
                     }
                 }
                 () = write => reporter.write().await,
@@ -198,11 +208,30 @@ impl Keeper {
         let _ = drive.await;
     }
 
+    /// Waits until everything could be looked at; false when the resource was edited meanwhile.
+    async fn first_look(&mut self, platform: &KubernetesPlatform, cluster: &Cluster, reporter: &mut Reporter) -> bool {
+        loop {
+            let Err(why) = platform.observe().await.record else { return true };
+            reporter.blocked(cluster, why.0, &aside(platform, None)).await;
+            tokio::select! {
+                () = sleep(BLOCKED_LOOK) => {}
+                () = self.bell.members.notified() => {}
+                changed = self.resource.changed() => {
+                    if changed.is_ok() {
+                        self.resource.mark_changed();
+                    }
+                    return false;
+                }
+            }
+        }
+    }
+
     /// What the planner is told: what is declared, on what members run by now until what is declared has been tried.
     fn proven(&self, platform: &KubernetesPlatform, cluster: &Arc<Cluster>, trial: &mut Option<Trial>) -> Desired {
         let wanted = desired(cluster);
         let Some(in_use) = in_use_instead(&platform.objects(), &wanted.template) else {
             *trial = None;
+            clear(&self.shared.around, cluster);
             return wanted;
         };
         let launch = LaunchSpec { template: wanted.template.clone(), max_learners: in_use.max_learners };
@@ -219,7 +248,7 @@ impl Keeper {
         reporter.begin();
         loop {
             let pass: Published = look(&platform, desired(&cluster), Tuning::default()).await;
-            reporter.take(&cluster, pass, Aside { in_the_way: platform.in_the_way(), unproven: None }).await;
+            reporter.take(&cluster, pass, aside(&platform, None)).await;
             reporter.write().await;
             tokio::select! {
                 () = sleep(PAUSED_LOOK) => {}

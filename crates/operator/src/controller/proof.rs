@@ -24,7 +24,7 @@ use crate::{
         phase::{Name, phase},
         words,
     },
-    resource::{keys, pod},
+    resource::{keys, names, pod},
 };
 
 /// Between two looks at the Pod that tries.
@@ -79,6 +79,19 @@ impl Trial {
         };
         Self { launch, verdict, _task: AbortOnDropHandle::new(tokio::spawn(task)) }
     }
+}
+
+/// Removes the Pod of a trial that nobody waits for any more. Whatever becomes of it: the next trial removes it as well.
+pub(super) fn clear(around: &Surroundings, cluster: &Cluster) {
+    let pods: Api<Pod> = call::api(&around.client, &cluster.namespace);
+    let name = names::preflight(&cluster.name);
+    let ours = cluster.uid.clone();
+    tokio::spawn(async move {
+        let Ok(Some(left)) = call::change(pods.get_opt(&name)).await else { return };
+        if left.owner_references().iter().any(|owner| owner.uid == ours) {
+            let _ = call::change(pods.delete(&name, &call::delete(&left.uid().unwrap_or_default()))).await;
+        }
+    });
 }
 
 /// One look at the Pod that tries, which is made where there is none and removed where it has done its work.

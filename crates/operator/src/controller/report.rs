@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Shared, upkeep};
 use crate::{
-    events::Told,
+    events::{Happening, Told},
     platform::{call, words},
     status::{Picture, Running, Transitions, differs_in_substance, project, summary},
 };
@@ -26,6 +26,9 @@ const SUBSTANCE: Duration = Duration::from_millis(200);
 const WORDS: Duration = Duration::from_secs(5);
 /// After a write that failed.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// After what is around the members could not be brought about.
+const HOLD_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is around the members follows from this.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +45,8 @@ pub(super) struct Aside {
     pub(super) in_the_way: Option<String>,
     /// What is declared and was not tried yet.
     pub(super) unproven: Option<String>,
+    /// What the cluster around does not give.
+    pub(super) lacks: Option<String>,
 }
 
 pub(super) struct Reporter {
@@ -57,6 +62,7 @@ pub(super) struct Reporter {
     last_write: Option<Instant>,
     not_before: Option<Instant>,
     kept: Option<Around>,
+    hold_again: Option<Instant>,
     steps: u64,
     busy_since: Option<Instant>,
 }
@@ -79,6 +85,7 @@ impl Reporter {
             last_write: None,
             not_before: None,
             kept: None,
+            hold_again: None,
             steps: 0,
             busy_since: None,
         }
@@ -104,6 +111,7 @@ impl Reporter {
             summary: &summary,
             in_the_way: aside.in_the_way.as_deref(),
             unproven: aside.unproven.as_deref(),
+            lacks: aside.lacks.as_deref(),
             site: &site,
         };
         self.next = Some(project(&picture, &mut self.running, &mut self.transitions, Timestamp::now()));
@@ -173,6 +181,17 @@ impl Reporter {
         call::change(self.resources.patch_status(&self.name, &call::apply(), &Patch::Apply(&object))).await.map(drop)
     }
 
+    /// The status of a cluster that cannot be looked at.
+    pub(super) async fn blocked(&mut self, cluster: &Cluster, why: String, aside: &Aside) {
+        if let Some(foreign) = &aside.in_the_way {
+            self.shared.events.tell(cluster, vec![Happening::in_the_way(foreign)]);
+        }
+        let known = self.written.as_ref().is_some_and(|status| status.message.as_ref() == Some(&why));
+        if !known {
+            self.plain(Some(cluster.generation), Phase::Pending, Some(why)).await;
+        }
+    }
+
     /// The status of a resource that is not looked after.
     pub(super) async fn plain(&mut self, generation: Option<i64>, phase: Phase, message: Option<String>) {
         let before = self.written.clone().unwrap_or_default();
@@ -194,7 +213,7 @@ impl Reporter {
             Probe::Unknown { .. } => self.kept.as_ref().map_or(0, |kept| kept.voters),
         };
         let wanted = Around { cluster: Arc::clone(cluster), voters, formed: summary.cluster_id.is_some() };
-        if self.kept.as_ref() != Some(&wanted) {
+        if self.kept.as_ref() != Some(&wanted) && self.hold_again.is_none_or(|again| again <= Instant::now()) {
             self.hold(wanted).await;
         }
     }
@@ -210,7 +229,10 @@ impl Reporter {
         let Around { cluster, voters, formed } = &wanted;
         match upkeep::hold(&self.shared.around, cluster, *voters, *formed).await {
             Ok(()) => self.kept = Some(wanted),
-            Err(why) => tracing::warn!(why, "Services and budgets are not as they should be, tried again"),
+            Err(why) => {
+                tracing::warn!(why, "Services and budgets are not as they should be, tried again");
+                self.hold_again = Some(Instant::now() + HOLD_AGAIN);
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
-use super::Scope;
+use super::{Scope, retry::Retry};
 use crate::resource::keys;
 
 /// What an object is to its cluster.
@@ -77,7 +77,7 @@ where
 {
     let watches = scope.apis::<PartialObjectMeta<K>>(client).into_iter().map(|api| {
         let config = watcher::Config::default().labels(keys::CLUSTER);
-        let events = watcher(api, config).default_backoff();
+        let events = watcher(api, config).backoff(Retry::default());
         events.filter_map(move |event| std::future::ready(touched::<K>(event, kind))).boxed()
     });
     futures::stream::select_all(watches.collect::<Vec<_>>()).boxed()

@@ -1,7 +1,7 @@
 //! What is around the members: the Services, the disruption budget, the network policy. Applied when it differs from what is there, so
 //! that at rest nothing is written; somebody else's fields are left alone, somebody else's objects are not touched.
 
-use etcdop_api::Cluster;
+use etcdop_api::{Cluster, EtcdCluster};
 use etcdop_core::quorum::quorum;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt, api::Patch};
@@ -9,12 +9,18 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    platform::{Surroundings, call, owner, words},
+    platform::{Surroundings, call, objects::is_wished, owner, words},
     resource::{disruption_budget, names, network_policy, service},
 };
 
 /// Holds everything that is around the members.
 pub(super) async fn hold(around: &Surroundings, cluster: &Cluster, voters: usize, formed: bool) -> Result<(), String> {
+    let resources: Api<EtcdCluster> = call::api(&around.client, &cluster.namespace);
+    let wish = call::change(resources.get_metadata_opt(&cluster.name)).await.map_err(|error| words(&error))?;
+    if wish.is_none_or(|wish| !is_wished(&wish.metadata, cluster)) {
+        // What the garbage collector takes along must not be made again.
+        return Ok(());
+    }
     let keeper = Upkeep { around, cluster };
     keeper.keep(&service::peer(cluster)).await?;
     // No client is sent to a cluster that is not one yet (rule 2).

@@ -9,10 +9,11 @@ use std::{
 
 use etcdop_core::{
     id::Slot,
-    observation::Phase,
+    observation::{Marker, Phase},
     record::{Birth, Record},
 };
 use etcdop_engine::{outcome::Outcome, platform::Ground};
+use etcdop_guard::{Progress, WaitKind};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
@@ -29,12 +30,16 @@ use super::{
     look::View,
     permits::{stale_seat, undelivered},
     phase::container,
+    reports::Heard,
     template,
 };
 use crate::resource::{keys, names, volume};
 
 /// For how long a scheduled Pod may be without a sandbox: then the kubelet lost it for 10 s and more, and an annotation wakes it.
 const SANDBOX: Duration = Duration::from_secs(1);
+/// How long an annotation may be on its way into a Pod: mostly it takes half of that. Once in some dozen fresh Pods the kubelet loses
+/// the update and brings it with its next look at everything, a minute later.
+const DELIVERED: Duration = Duration::from_millis(400);
 /// How long a Pod may take to end after its grace period: then its node does not answer any more.
 const ENDED: Duration = Duration::from_secs(10);
 /// Between two tries of the same chore.
@@ -45,6 +50,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(crate) enum Chore {
     /// Wake the kubelet for a Pod.
     Touch { slot: Slot, uid: String },
+    /// Wake the kubelet for a Pod whose guard has not seen the permit that the Pod carries.
+    Remind { slot: Slot, uid: String },
     /// Note on the claim what a guard saw on the disk.
     NoteDisk { slot: Slot, uid: String, text: String },
     /// Give a Pod what was meant for it.
@@ -68,6 +75,7 @@ impl Chore {
     const fn patience(&self) -> Duration {
         match self {
             Self::Touch { .. } => SANDBOX,
+            Self::Remind { .. } => DELIVERED,
             Self::GiveUp { .. } => ENDED,
             _ => Duration::ZERO,
         }
@@ -83,7 +91,10 @@ pub(crate) fn chores(view: &View<'_>, ground: &Ground) -> Vec<Chore> {
         if lacks_sandbox(pod) {
             due.push(Chore::Touch { slot, uid: uid.clone() });
         }
-        if is_outdated(ground, slot) {
+        if waits_for_its_permit(view, ground, slot, pod) {
+            due.push(Chore::Remind { slot, uid: uid.clone() });
+        }
+        if is_outdated(ground, slot) || record.is_some_and(|record| could_wait_now(record, ground, slot)) {
             due.push(Chore::Renew { slot, uid: uid.clone() });
         }
         if let Some(record) = record {
@@ -170,11 +181,34 @@ fn lacks_sandbox(pod: &Pod) -> bool {
     is("PodScheduled") && !is("PodReadyToStartContainers") && none_yet && pod.metadata.deletion_timestamp.is_none()
 }
 
+/// It carries its permit, and its guard still waits for one.
+fn waits_for_its_permit(view: &View<'_>, ground: &Ground, slot: Slot, pod: &Pod) -> bool {
+    let Some(Heard::Report(report)) = view.reports.get(&slot) else { return false };
+    let waits = match report.status.as_ref().map(|status| &status.progress) {
+        Some(Progress::Waiting { kind, .. }) => {
+            matches!(kind, WaitKind::NoPermit | WaitKind::PermitForOther | WaitKind::PermitStale | WaitKind::NoRecord)
+        }
+        Some(Progress::Refused { .. } | Progress::Started { .. }) | None => false,
+    };
+    let permit = ground.slots.get(&slot).and_then(|seen| seen.permit.as_ref());
+    let for_it = permit.is_some_and(|permit| pod.metadata.uid.as_ref() == Some(&permit.instance.0));
+    waits && for_it && pod.annotations().contains_key(keys::PERMIT)
+}
+
 /// It runs nothing, and what it would run is not what is declared: its platform starts it with that again.
 fn is_outdated(ground: &Ground, slot: Slot) -> bool {
     let Some(seen) = ground.slots.get(&slot) else { return false };
     let (Some(declared), Ok(Some(instance))) = (&seen.declared, &seen.instance) else { return false };
     instance.launch != *declared && matches!(instance.phase, Phase::Exited(_) | Phase::Pending(_))
+}
+
+/// Its guard refused for the member before, and would wait at the gate by now: the kubelet takes minutes to find out.
+fn could_wait_now(record: &Record, ground: &Ground, slot: Slot) -> bool {
+    let Some(seen) = ground.slots.get(&slot) else { return false };
+    let refused = matches!(&seen.instance, Ok(Some(instance)) if matches!(instance.phase, Phase::Refused(_)));
+    let empty = matches!(&seen.volume, Ok(Some(volume)) if volume.marker == Marker::Empty);
+    let reserved = record.slots.get(&slot).is_some_and(|seat| seat.member.is_none());
+    refused && empty && reserved && matches!(record.birth, Birth::Formed(_))
 }
 
 /// Whether the slot's member was taken out of the list: the record drops or renews a seat only after that.
@@ -250,7 +284,7 @@ impl Inner {
         let (cluster, objects) = (self.cluster(), self.objects());
         let pod = |slot: &Slot, uid: &String| objects.pods.get(slot).filter(|pod| pod.uid().as_ref() == Some(uid));
         match chore {
-            Chore::Touch { slot, uid } => match pod(slot, uid) {
+            Chore::Touch { slot, uid } | Chore::Remind { slot, uid } => match pod(slot, uid) {
                 Some(pod) => {
                     let touched = pod.annotations().get(keys::TOUCHED).and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
                     self.annotate(pod, json!({ keys::TOUCHED: (touched + 1).to_string() })).await
@@ -318,3 +352,6 @@ fn gone<T>(deleted: Result<T, kube::Error>) -> Outcome {
         deleted => answer::outcome("Pod", deleted),
     }
 }
+
+#[cfg(test)]
+mod tests;

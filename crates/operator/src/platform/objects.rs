@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use etcdop_api::Cluster;
+use etcdop_api::{Cluster, EtcdCluster};
 use etcdop_core::{
     id::{Incarnation, RecordRevision, Slot},
     launch::LaunchSpec,
@@ -20,7 +20,10 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
     discovery::v1::EndpointSlice,
 };
-use kube::{Api, Client, Error, ResourceExt, api::ListParams};
+use kube::{
+    Api, Client, Error, ResourceExt,
+    api::{ListParams, ObjectMeta},
+};
 use tokio::time::Instant;
 
 use super::{
@@ -36,9 +39,25 @@ const DISCOVERY: Duration = Duration::from_secs(10);
 /// What the record's revision is while there is none.
 pub(crate) const NO_RECORD: &str = "none";
 
+/// Whether the resource is there, as it was when its keeper began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Wished {
+    /// It is.
+    #[default]
+    Still,
+    /// It is gone, being deleted, or another one: the watch is about to tell.
+    NoMore,
+}
+
+/// Whether this is the resource that the cluster was declared by, and stays.
+pub(crate) fn is_wished(resource: &ObjectMeta, cluster: &Cluster) -> bool {
+    resource.uid.as_ref() == Some(&cluster.uid) && resource.deletion_timestamp.is_none()
+}
+
 /// Everything of one cluster.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Objects {
+    pub(crate) wished: Wished,
     pub(crate) stateful_set: Option<StatefulSet>,
     pub(crate) members: Option<ConfigMap>,
     pub(crate) pods: BTreeMap<Slot, Pod>,
@@ -82,6 +101,7 @@ impl Objects {
 /// Reads the objects of one cluster.
 pub(crate) struct Reader {
     name: String,
+    resources: Api<EtcdCluster>,
     stateful_sets: Api<StatefulSet>,
     config_maps: Api<ConfigMap>,
     pods: Api<Pod>,
@@ -104,6 +124,7 @@ impl Reader {
         let namespace = &cluster.namespace;
         Self {
             name: cluster.name.clone(),
+            resources: api(&client, namespace),
             stateful_sets: api(&client, namespace),
             config_maps: api(&client, namespace),
             pods: api(&client, namespace),
@@ -116,9 +137,15 @@ impl Reader {
     /// One look at everything.
     pub(crate) async fn read(&self, cluster: &Cluster) -> Result<Objects, Error> {
         let (set, members) = (names::stateful_set(&self.name), names::members(&self.name));
-        let (stateful_set, members, ()) =
-            tokio::try_join!(self.stateful_sets.get_opt(&set), self.config_maps.get_opt(&members), self.discover())?;
-        let mut objects = Objects { stateful_set, members, ..Objects::default() };
+        let (stateful_set, members, wish, ()) = tokio::try_join!(
+            self.stateful_sets.get_opt(&set),
+            self.config_maps.get_opt(&members),
+            self.resources.get_metadata_opt(&self.name),
+            self.discover(),
+        )?;
+        let wished =
+            if wish.is_some_and(|wish| is_wished(&wish.metadata, cluster)) { Wished::Still } else { Wished::NoMore };
+        let mut objects = Objects { wished, stateful_set, members, ..Objects::default() };
         let slots = self.slots(cluster, &objects);
         let pods = slots.iter().map(|&slot| async move {
             let pod = self.pods.get_opt(&names::pod(&self.name, slot)).await?;

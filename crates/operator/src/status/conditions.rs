@@ -98,6 +98,9 @@ fn progressing(picture: &Picture<'_>) -> Finding {
     if picture.summary.converged {
         return finding("Progressing", false, "AsDeclared", at_rest());
     }
+    if let Some(lacks) = picture.lacks {
+        return finding("Progressing", false, "Lacking", lacks.to_owned());
+    }
     if let Some(setback) = picture.setback() {
         return finding("Progressing", true, "StepFails", setback);
     }
@@ -124,6 +127,9 @@ fn progressing(picture: &Picture<'_>) -> Finding {
 fn degraded(picture: &Picture<'_>) -> Finding {
     if let Some(foreign) = picture.in_the_way {
         return finding("Degraded", true, "ObjectInTheWay", foreign.to_owned());
+    }
+    if let Some(lacks) = picture.lacks {
+        return finding("Degraded", true, "Lacking", lacks.to_owned());
     }
     let restarting = match &picture.published.observation.record.value.open {
         Some(Mutation::Restart { slot, .. }) => Some(*slot),

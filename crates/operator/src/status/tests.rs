@@ -36,7 +36,8 @@ impl Told {
         at: i64,
     ) -> EtcdClusterStatus {
         let (cluster, site, summary) = (declared(), site(), summary(published));
-        let picture = Picture { cluster: &cluster, published, summary: &summary, in_the_way, unproven, site: &site };
+        let picture =
+            Picture { cluster: &cluster, published, summary: &summary, in_the_way, unproven, lacks: None, site: &site };
         project(&picture, &mut self.running, &mut self.transitions, Timestamp::from_second(at).unwrap())
     }
 }

@@ -28,6 +28,36 @@ async fn a_lost_claim_and_pod_are_a_lost_member_that_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_finds_its_disk_empty_after_a_crash_never_starts_on_it() {
+    let Some(stage) = Stage::declare("empty", 3).await else { return };
+    stage.converged().await;
+    let witness = stage.witness().await;
+    let before = stage.members().await;
+    let slot = (stage.leader().await + 1) % 3;
+    let claim = format!("{}/{}", stage.namespace, stage.claim(slot));
+    let pod = format!("{}/{}", stage.namespace, stage.pod(slot));
+    let Some(folder) = stage.ground.script("pod", &["volume", &claim]).await else { return stage.end().await };
+    wipe(&folder);
+    stage.ground.script("pod", &["kill", &pod, "etcd"]).await;
+    let replaced = || async {
+        let now = stage.members().await;
+        now.get(&stage.pod(slot)).is_some_and(|id| before.get(&stage.pod(slot)) != Some(id))
+    };
+    stage.until("another member", replaced).await;
+    stage.converged().await;
+    stage.settle(witness).await;
+    stage.end().await;
+}
+
+fn wipe(folder: &str) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        let gone = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+        gone.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_wiped_under_a_running_member_is_noticed() {
     let Some(stage) = Stage::declare("wiped", 3).await else { return };
     stage.converged().await;
@@ -36,14 +66,7 @@ async fn a_disk_that_is_wiped_under_a_running_member_is_noticed() {
     let slot = (stage.leader().await + 1) % 3;
     let claim = format!("{}/{}", stage.namespace, stage.claim(slot));
     let Some(folder) = stage.ground.script("pod", &["volume", &claim]).await else { return stage.end().await };
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let gone = if entry.path().is_dir() {
-            std::fs::remove_dir_all(entry.path())
-        } else {
-            std::fs::remove_file(entry.path())
-        };
-        gone.unwrap();
-    }
+    wipe(&folder);
     let replaced = || async {
         let now = stage.members().await;
         now.get(&stage.pod(slot)).is_some_and(|id| before.get(&stage.pod(slot)) != Some(id))

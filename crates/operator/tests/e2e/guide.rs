@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use etcdop_api::EtcdCluster;
@@ -14,18 +14,26 @@ use tokio::time::sleep;
 
 use crate::stage::{Stage, addresses, etcd};
 
-/// Samples READY ten times a second and holds it against the members themselves.
+/// For how long READY may lag behind.
+const LAG: Duration = Duration::from_secs(2);
+
+/// Samples READY ten times a second and holds it against the members themselves: it must have been true at some instant of the last
+/// two seconds.
 async fn sample(stage: &Stage, stop: Arc<AtomicBool>) -> Vec<String> {
     let resources: Api<EtcdCluster> = stage.resources();
     let mut lies = Vec::new();
+    let mut answered: Vec<(Instant, i32)> = Vec::new();
     while !stop.load(Ordering::Acquire) {
-        let ready = resources.get(&stage.name).await.unwrap().status.unwrap_or_default().ready_members;
         let mut answering = 0;
         for (_, endpoint) in addresses(&stage.ground.client, &stage.namespace, &stage.name).await {
             answering += i32::from(etcd(endpoint).deadline(Duration::from_millis(300)).status().await.is_ok());
         }
-        if ready > answering {
-            lies.push(format!("READY {ready} while {answering} answer"));
+        let ready = resources.get(&stage.name).await.unwrap().status.unwrap_or_default().ready_members;
+        answered.retain(|(at, _)| at.elapsed() < LAG);
+        answered.push((Instant::now(), answering));
+        let most = answered.iter().map(|(_, answering)| *answering).max().unwrap_or(0);
+        if ready > most {
+            lies.push(format!("READY {ready} while {most} answered at most"));
         }
         sleep(Duration::from_millis(100)).await;
     }

@@ -9,6 +9,7 @@ mod disk;
 mod ground;
 mod guide;
 mod hibernate;
+mod lacking;
 mod operator;
 mod pod;
 mod roll;

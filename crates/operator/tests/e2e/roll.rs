@@ -52,6 +52,8 @@ async fn an_image_that_does_not_exist_touches_no_member() {
     stage.shows("whole again", |status| status.ready_members == 3).await;
     stage.edit(json!({ "version": "3.6.16" })).await;
     stage.converged().await;
+    let cleared = || async { stage.pods().get_opt("demo-preflight").await.unwrap().is_none() };
+    stage.until("without the Pod of the trial", cleared).await;
     stage.settle(witness).await;
     stage.end().await;
 }

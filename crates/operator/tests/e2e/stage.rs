@@ -256,10 +256,11 @@ impl Stage {
         self.operator = Operator::start(&self.ground, &[&self.namespace], &[]);
     }
 
-    /// How often containers of etcd were restarted by themselves.
+    /// How often containers of etcd were restarted by themselves, in Pods that are to stay.
     pub(crate) async fn restarts(&self) -> i32 {
         let pods = self.pods().list(&selector(&self.name)).await.unwrap();
-        let statuses = pods.items.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref());
+        let stay = pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        let statuses = stay.filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref());
         statuses.flatten().filter(|status| status.name == "etcd").map(|status| status.restart_count).sum()
     }
 
