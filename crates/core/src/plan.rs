@@ -173,5 +173,6 @@ fn is_at_rest(reason: &Reason) -> bool {
             | Reason::VersionPath(_)
             | Reason::StillRejected { .. }
             | Reason::MixedIncarnations { .. }
+            | Reason::TwinDisks { .. }
     )
 }

@@ -46,6 +46,10 @@ pub enum Reason {
     )]
     MixedIncarnations { slot: Slot, first: Incarnation, other: Incarnation },
     #[error(
+        "the record is lost, and the disks of slots {first} and {second} are of one member: take the copy away; nothing starts on either meanwhile"
+    )]
+    TwinDisks { first: Slot, second: Slot },
+    #[error(
         "hibernating, and the record is lost: all disks are kept; set a size of 1 or more to wake the cluster, and its record is made \
          again from the disks"
     )]

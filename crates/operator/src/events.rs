@@ -352,7 +352,8 @@ mod tests {
                 due: Mono::default(),
             })
         };
-        let said = |news: Vec<(&'static str, String)>| news.contains(&("StepFails", format!("cannot {}: quota", adds())));
+        let said =
+            |news: Vec<(&'static str, String)>| news.contains(&("StepFails", format!("cannot {}: quota", adds())));
         for (tries, told_now) in [(2, false), (3, true), (4, false)] {
             pass.setback = fails(tries);
             assert_eq!(said(news(&mut told, &pass)), told_now, "{tries}");

@@ -46,7 +46,8 @@ fn lost(s: &Situation<'_>) -> Option<Reason> {
     let never_started =
         |slot, seat: &Seat| seat.epoch == 0 && s.volume(slot).is_some_and(|volume| volume.marker == Marker::Empty);
     let seats = || {
-        let members = s.record.slots.iter().filter(|&(&slot, seat)| seat.member.is_some() && !never_started(slot, seat));
+        let members =
+            s.record.slots.iter().filter(|&(&slot, seat)| seat.member.is_some() && !never_started(slot, seat));
         members.map(|(&slot, _)| slot)
     };
     let runs = |slot: &Slot| {
@@ -95,7 +96,8 @@ mod tests {
          slots 1, 2)"
     )]
     #[case::when_processes_run_and_do_not_answer(
-        Scenario::formed("Vvv").no_roster().silent_for(1, 3).silent_for(2, 3), "quorum lost: 1 of 3 voters are up"
+        Scenario::formed("Vvv").no_roster().silent_for(1, 3).silent_for(2, 3).standing_for(3),
+        "quorum lost: 1 of 3 voters are up"
     )]
     #[case::not_while_answers_are_only_late(
         Scenario::formed("Vvv").no_roster().silent_for(1, 2).silent_for(2, 2), "the member list cannot be read: deadline exceeded"

@@ -36,6 +36,9 @@ pub(super) fn rebuild(s: &Situation<'_>) -> Verdict {
     if let Some((_, other, ..)) = owned.iter().find(|(_, incarnation, ..)| incarnation != first) {
         return Verdict::hold(Reason::MixedIncarnations { slot: *slot, first: first.clone(), other: other.clone() });
     }
+    if let Some((first, second)) = twins(&owned) {
+        return Verdict::hold(Reason::TwinDisks { first, second });
+    }
     let mut record = Record::unborn(first.clone());
     record.birth = Birth::Forming;
     record.max_learners = match learner_limit(s) {
@@ -48,6 +51,17 @@ pub(super) fn rebuild(s: &Situation<'_>) -> Verdict {
         record.slots.insert(slot, Seat { launch, ..seat });
     }
     Verdict::Act(Step::Record(Box::new(record)))
+}
+
+/// Two slots with one disk and its copy: started both, one member would vote twice (rule 1). Generations are counted through the whole
+/// cluster, so no two disks have the same.
+fn twins(owned: &[(Slot, crate::id::Incarnation, Seat)]) -> Option<(Slot, Slot)> {
+    let alike = |one: &Seat, other: &Seat| {
+        one.generation == other.generation || (one.member.is_some() && one.member == other.member)
+    };
+    let mut pairs =
+        owned.iter().enumerate().flat_map(|(at, one)| owned[at + 1..].iter().map(move |other| (one, other)));
+    pairs.find(|((.., one), (.., other))| alike(one, other)).map(|(one, other)| (one.0, other.0))
 }
 
 fn owned(s: &Situation<'_>, slot: Slot) -> Option<(Slot, crate::id::Incarnation, Seat)> {
@@ -199,6 +213,20 @@ mod tests {
         woken.expect(ALL_SEATS).advance().expect("hold the layout of slots [0, 1, 2]");
         // One that is awake still is seen through first: its list says who belongs.
         Scenario::formed("VVV").size(Size::ZERO).without_record().expect(ALL_SEATS);
+    }
+
+    #[rstest]
+    #[case::by_its_generation(owned("uid/1", 1))]
+    #[case::by_its_member(Marker::Owned {
+        incarnation: "uid/1".parse().unwrap(),
+        member: Some(crate::plan::scenario::member(0)),
+        generation: Generation(9),
+        epoch: 1,
+        max_learners: Some(8),
+    })]
+    fn a_copy_of_a_disk_in_another_slot_never_votes_beside_it(#[case] copy: Marker) {
+        let copied = Scenario::formed("VVV").marker(2, copy).without_record();
+        copied.expect("wait: the record is lost, and the disks of slots 0 and 2 are of one member: take the copy away");
     }
 
     #[test]
