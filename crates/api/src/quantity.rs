@@ -76,9 +76,9 @@ fn scaled(number: &str, scale: Scale) -> Option<u64> {
     let product = digits.checked_mul(factor)?;
     let value = match u32::try_from(power) {
         Ok(up) => product.checked_mul(10_u128.checked_pow(up)?)?,
-        Err(_) => {
-            10_u128.checked_pow(power.unsigned_abs()).map_or(u128::from(product > 0), |down| product.div_ceil(down))
-        }
+        Err(_) => 10_u128
+            .checked_pow(power.unsigned_abs())
+            .map_or_else(|| u128::from(product > 0), |down| product.div_ceil(down)),
     };
     u64::try_from(value).ok()
 }

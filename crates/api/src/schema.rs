@@ -1,6 +1,6 @@
 //! The resource's definition, as it is installed.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
 use kube::CustomResourceExt;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
@@ -12,11 +12,15 @@ pub fn crd() -> CustomResourceDefinition {
     let mut crd = EtcdCluster::crd();
     for schema in crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()) {
         let Some(generated) = schema.open_api_v3_schema.take() else { continue };
-        let mut tidy = serde_json::to_value(generated).expect("a schema is JSON");
-        tidied(&mut tidy);
-        schema.open_api_v3_schema = Some(serde_json::from_value(tidy).expect("a tidied schema is a schema"));
+        schema.open_api_v3_schema = Some(tidy(&generated));
     }
     crd
+}
+
+fn tidy(schema: &JSONSchemaProps) -> JSONSchemaProps {
+    let mut tidy = serde_json::to_value(schema).expect("a schema is JSON");
+    tidied(&mut tidy);
+    serde_json::from_value(tidy).expect("a tidied schema is a schema")
 }
 
 /// `nullable` goes: without it the API server takes null for "not there", which is what people mean, and fills in the default.

@@ -1,5 +1,7 @@
 //! What a wrong resource is told: the field, and what to write instead.
 
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests; this reaches their helpers")]
+
 use etcdop_api::{Cluster, EtcdCluster, Invalid, Mode, WhenDeleted};
 use etcdop_core::{launch::CompactionMode, size::Size};
 use rstest::rstest;

@@ -1,5 +1,7 @@
 //! What is checked in is what the types say; `make manifests` writes it.
 
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests; this reaches their helpers")]
+
 use std::{fs, path::PathBuf};
 
 /// The path of a file, from the repository's root.

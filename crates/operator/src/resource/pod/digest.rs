@@ -31,7 +31,7 @@ pub(crate) fn digest(cluster: &Cluster) -> String {
     // As text at once: the order of a JSON value's fields depends on what else is compiled in.
     let declared = serde_json::to_string(&declared).expect("settings are JSON");
     let hash = Sha256::digest(declared);
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", u64::from_be_bytes(*hash.first_chunk().expect("32 bytes")))
 }
 
 #[cfg(test)]
