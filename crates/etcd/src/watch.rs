@@ -125,7 +125,7 @@ impl Client {
 }
 
 impl Watcher {
-    /// The next changes. To be called again after an error only to get the same error.
+    /// The next changes. Of no use after an error: what a slow member still sends then may have a gap before it.
     ///
     /// # Errors
     /// [`Error::NoProgress`] when the member gives no sign of life for the progress timeout, [`Error::Compacted`] when history that
@@ -187,5 +187,44 @@ impl TryFrom<mvccpb::Event> for Event {
             EventType::Put => Self::Put { now, before },
             EventType::Delete => Self::Delete { now, before },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{BufMut, Bytes};
+    use http_body_util::Full;
+    use prost::Message;
+    use tonic::codec::Codec;
+    use tonic_prost::ProstCodec;
+
+    use super::*;
+
+    /// A watcher that is about to hear `messages` from cluster 7.
+    fn hears(messages: &[WatchResponse], expected: Option<ClusterId>) -> Watcher {
+        let mut frames = Vec::new();
+        for message in messages {
+            let header = Some(ResponseHeader { cluster_id: 7, member_id: 1, revision: 2, raft_term: 3 });
+            let bytes = WatchResponse { header, ..message.clone() }.encode_to_vec();
+            // gRPC's prefix: not compressed, and so many bytes.
+            frames.put_u8(0);
+            frames.put_u32(bytes.len().try_into().unwrap());
+            frames.extend(bytes);
+        }
+        let decoder = ProstCodec::<WatchRequest, WatchResponse>::default().decoder();
+        let answers = Streaming::new_request(decoder, Full::new(Bytes::from(frames)), None, None);
+        Watcher { answers, questions: mpsc::channel(1).0, expected, patience: Duration::from_secs(1) }
+    }
+
+    #[tokio::test]
+    async fn changes_of_another_cluster_end_a_watch_that_runs() {
+        let event = mvccpb::Event { kv: Some(mvccpb::KeyValue::default()), ..mvccpb::Event::default() };
+        let message = WatchResponse { events: vec![event], ..WatchResponse::default() };
+        let ours = hears(std::slice::from_ref(&message), Some(ClusterId(7))).next().await;
+        assert_eq!(ours.unwrap().value.len(), 1);
+        let stranger = Err(Error::WrongCluster { expected: ClusterId(1), got: ClusterId(7) });
+        assert_eq!(hears(&[message], Some(ClusterId(1))).next().await, stranger);
+        // A sign of life of a stranger is none.
+        assert_eq!(hears(&[WatchResponse::default()], Some(ClusterId(1))).next().await, stranger);
     }
 }

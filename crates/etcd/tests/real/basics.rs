@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use etcdop_etcd::{
-    ClusterId, Compaction, Compare, Consistency, Content, Delete, Effect, Error, Is, Keys, Op, OpResult, Put, Range,
-    Role, Target, Txn,
+    Compaction, Compare, Consistency, Content, Delete, Error, Is, Keys, Op, OpResult, Put, Range, Role, Target, Txn,
 };
 
 use crate::support::{Cluster, Minor, on_every_minor};
@@ -34,28 +33,6 @@ async fn a_member_tells_who_it_is_and_who_belongs() {
         assert_eq!(list.value[0].name, cluster.members[0].name);
         assert_eq!(list.value[0].peer_urls, [cluster.members[0].peer_url()]);
         assert_eq!(list.value[0].client_urls, [cluster.members[0].client_url()]);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_answer_from_another_cluster_is_an_error() {
-    on_every_minor(async |minor| {
-        let cluster = Cluster::single(minor, &[]).await;
-        let got = cluster.client().status().await.unwrap().header.cluster_id;
-        let expected = ClusterId(1);
-        let stranger = Err(Error::WrongCluster { expected, got });
-
-        let client = cluster.client().expect_cluster(expected);
-        assert_eq!(client.status().await.map(drop), stranger);
-        assert_eq!(client.member_list(Consistency::Serializable).await.map(drop), stranger);
-        assert_eq!(client.watch(etcdop_etcd::Watch::new(Keys::all())).await.map(drop), stranger);
-        assert_eq!(client.snapshot(&mut Vec::new()).await.map(drop), stranger);
-        // The write went through, there: what a stranger did is not undone by not wanting it.
-        let put = client.put(Put::new("k", "v")).await.unwrap_err();
-        assert_eq!((Err(put.clone()), put.effect()), (stranger, Effect::Unknown));
-
-        assert!(cluster.client().expect_cluster(got).range(Range::new(Keys::one("k"))).await.is_ok());
     })
     .await;
 }

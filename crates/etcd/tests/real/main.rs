@@ -12,6 +12,7 @@ mod auth;
 mod basics;
 mod connection;
 mod errors;
+mod every_call;
 mod http;
 mod lease;
 mod membership;
