@@ -6,7 +6,7 @@ use etcdop_etcd::{
     Alarm, AlarmKind, Client, Compaction, Consistency, Credentials,
     DowngradeAction::{Cancel, Enable, Validate},
     Effect::{self, NotApplied, Unknown},
-    Error, Keys, LeaseId, MemberId, Options, Permission, PermissionKind, Put, Range,
+    Error, Keys, LeaseId, MemberId, Options, Permission, PermissionKind, Put, Range, Watch,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -134,7 +134,9 @@ async fn leadership(minor: Minor) -> Table {
     table.row(other.move_leader(other_id).await, &Error::NotLeader, NotApplied);
     table.row(client.move_leader(MemberId(1)).await, &Error::BadLeaderTransferee, NotApplied);
 
+    let mut watcher = other.watch(Watch::new(Keys::all())).await.unwrap().value;
     cluster.members[follower].kill();
+    table.row_like(watcher.next().await, "Unavailable", Unknown, |error| matches!(error, Error::Unavailable { .. }));
     table.row(client.member_add_learner(&["http://127.0.0.1:1"]).await, &Error::UnhealthyCluster, NotApplied);
     until("the dead one is known to be unreachable", async || {
         let error = other.status().await.unwrap_err();
