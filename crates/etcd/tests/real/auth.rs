@@ -48,6 +48,8 @@ async fn users_and_roles_come_and_go() {
         assert_eq!(cluster.client().watch(Watch::new(Keys::one("x"))).await.map(drop), Err(Error::AuthRequired));
 
         root.user_change_password("ann", "second").await.unwrap();
+        let behind = client_as(&cluster, "ann", "first").range(Range::new(Keys::one("public/x"))).await;
+        assert_eq!(behind.map(drop), Err(Error::AuthFailed));
         client_as(&cluster, "ann", "second").range(Range::new(Keys::one("public/x"))).await.unwrap();
         root.role_revoke_permission("reader", Keys::prefix("public/")).await.unwrap();
         root.user_revoke_role("ann", "reader").await.unwrap();
@@ -55,6 +57,46 @@ async fn users_and_roles_come_and_go() {
         root.role_delete("reader").await.unwrap();
         root.auth_disable().await.unwrap();
         cluster.client().put(Put::new("public/x", "y")).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_permission_is_for_its_keys_and_its_kind_only() {
+    on_every_minor(async |minor| {
+        let cluster = with_auth(minor).await;
+        let root = client_as(&cluster, "root", "secret");
+        let grants = [
+            (PermissionKind::Read, Keys::one("a")),
+            (PermissionKind::Write, Keys::Between("b".into(), "d".into())),
+            (PermissionKind::ReadWrite, Keys::prefix("e/")),
+        ];
+        root.role_add("some").await.unwrap();
+        root.user_add("ann", "secret").await.unwrap();
+        root.user_grant_role("ann", "some").await.unwrap();
+        for (kind, keys) in grants.clone() {
+            root.role_grant_permission("some", Permission { kind, keys }).await.unwrap();
+        }
+        let told = root.role_permissions("some").await.unwrap().value;
+        assert_eq!(told, grants.map(|(kind, keys)| Permission { kind, keys }));
+
+        let ann = client_as(&cluster, "ann", "secret");
+        for (key, may_read, may_write) in [
+            ("a", true, false),
+            ("a/", false, false),
+            ("b", false, true),
+            ("c", false, true),
+            ("d", false, false),
+            ("e/1", true, true),
+        ] {
+            let verdict = |may| if may { Ok(()) } else { Err(Error::PermissionDenied) };
+            assert_eq!(ann.range(Range::new(Keys::one(key))).await.map(drop), verdict(may_read), "read {key}");
+            assert_eq!(ann.put(Put::new(key, "v")).await.map(drop), verdict(may_write), "write {key}");
+        }
+        // All of what is asked for has to be permitted.
+        let more = ann.range(Range::new(Keys::prefix("e"))).await;
+        assert_eq!(more.map(drop), Err(Error::PermissionDenied));
+        ann.range(Range::new(Keys::prefix("e/"))).await.unwrap();
     })
     .await;
 }

@@ -103,6 +103,51 @@ async fn a_transaction_takes_one_way_or_the_other() {
 }
 
 #[tokio::test]
+async fn everything_of_a_key_can_be_compared_in_every_way() {
+    on_every_minor(async |minor| {
+        let cluster = Cluster::single(minor, &[]).await;
+        let client = cluster.client();
+        let lease = client.lease_grant(Duration::from_mins(1)).await.unwrap().value.id;
+        let created = client.put(Put::new("key", "a")).await.unwrap().header.revision;
+        let modified = client.put(Put { lease: Some(lease), ..Put::new("key", "m") }).await.unwrap().header.revision;
+        // What is compared, with something less, the same, and something greater.
+        let around = |number: i64| [number - 1, number, number + 1];
+        let targets = [
+            around(2).map(Target::Version),
+            around(created).map(Target::CreateRevision),
+            around(modified).map(Target::ModRevision),
+            ["l", "m", "n"].map(|value| Target::Value(value.into())),
+            around(lease.0).map(Target::Lease),
+        ];
+        for [below, same, above] in targets {
+            for (is, holds_with) in [
+                (Is::Equal, [false, true, false]),
+                (Is::NotEqual, [true, false, true]),
+                (Is::Greater, [true, false, false]),
+                (Is::Less, [false, false, true]),
+            ] {
+                for (target, holds) in [&below, &same, &above].into_iter().zip(holds_with) {
+                    let when = vec![Compare { keys: Keys::one("key"), is, target: target.clone() }];
+                    let answer = client.txn(Txn { when, ..Txn::default() }).await.unwrap().value;
+                    assert_eq!(answer.succeeded, holds, "{is:?} {target:?}");
+                }
+            }
+        }
+
+        // Each of several keys has to fulfil it, and all conditions together.
+        client.put(Put::new("key/2", "m")).await.unwrap();
+        let is_m = |keys| Compare { keys, is: Is::Equal, target: Target::Value("m".into()) };
+        let holds =
+            async |when: Vec<Compare>| client.txn(Txn { when, ..Txn::default() }).await.unwrap().value.succeeded;
+        assert!(holds(vec![is_m(Keys::prefix("key"))]).await);
+        client.put(Put::new("key/2", "other")).await.unwrap();
+        assert!(!holds(vec![is_m(Keys::prefix("key"))]).await);
+        assert!(!holds(vec![is_m(Keys::one("key")), is_m(Keys::one("key/2"))]).await);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn history_is_hashed_compacted_and_defragmented() {
     on_every_minor(async |minor| {
         let cluster = Cluster::single(minor, &[]).await;
