@@ -19,8 +19,6 @@ use protox::{
     file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
 };
 
-const VERSIONS: [&str; 3] = ["v3.5.35", "v3.6.16", "v3.7.3"];
-
 /// What came with 3.6: fields that 3.5 leaves empty and skips when it reads them.
 const NOT_IN_3_5: [&str; 7] = [
     "etcdserverpb.DowngradeInfo enabled",
@@ -35,7 +33,7 @@ const NOT_IN_3_5: [&str; 7] = [
 #[test]
 fn the_words_that_errors_are_told_apart_by_are_etcds() {
     let Some(go) = go() else { return };
-    for version in VERSIONS {
+    for version in &versions() {
         let source =
             fs::read_to_string(module(&go, version).join("v3rpc/rpctypes/error.go")).expect("the module is whole");
         for error in Error::named().filter(|error| **error != Error::Unimplemented) {
@@ -48,7 +46,7 @@ fn the_words_that_errors_are_told_apart_by_are_etcds() {
 fn what_we_call_is_what_etcd_serves() {
     let Some(go) = go() else { return };
     let ours = facts(&compile_ours());
-    for version in VERSIONS {
+    for version in &versions() {
         let theirs = facts(&compile_theirs(&module(&go, version)));
         let mut lacking = BTreeSet::new();
         for (name, fact) in &ours {
@@ -60,6 +58,24 @@ fn what_we_call_is_what_etcd_serves() {
         let known: BTreeSet<_> = if version.starts_with("v3.5.") { NOT_IN_3_5.into() } else { BTreeSet::new() };
         assert_eq!(lacking, known, "{version}");
     }
+}
+
+/// The releases that this repository is tested with, one of each minor, from where `make etcd` reads them: `v3.6.16`.
+fn versions() -> Vec<String> {
+    let pins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../hack/etcd");
+    let minors = fs::read_dir(&pins).expect("hack/etcd is there").map(|entry| entry.expect("it can be listed").path());
+    let mut versions: Vec<String> = minors
+        .filter_map(|minor| fs::read_to_string(minor.join("go.mod")).ok())
+        .map(|text| {
+            let pin = text.lines().find_map(|line| line.trim().strip_prefix("go.etcd.io/etcd/server/v3 "));
+            let version = pin.and_then(|pin| pin.split_whitespace().next());
+            version.unwrap_or_else(|| panic!("no etcd is pinned in {text}")).to_owned()
+        })
+        .collect();
+    versions.sort_unstable();
+    let minors: Vec<&str> = versions.iter().filter_map(|version| version.get(..5)).collect();
+    assert_eq!(minors, ["v3.5.", "v3.6.", "v3.7."], "each supported minor has its pin");
+    versions
 }
 
 fn go() -> Option<PathBuf> {
