@@ -15,7 +15,7 @@ owner() { cat "$run/owner" 2>/dev/null || echo "$out"; }
 claim_ground() { # for `up`: leaves nothing of a former ground, or refuses
   lock_ground || die "another up or down is at work in $(owner); wait for it"
   if [[ -e $run/ready ]] && alive control; then die "a ground is up already, started from $(owner); end it with: make testground-down"; fi
-  if [[ -e $run/owner ]] || alive ""; then
+  if [[ -e $run/owner || -d $groups ]]; then
     say "cleaning up after a ground that did not end well"
     exec 9<&-
     "$ground/down"
