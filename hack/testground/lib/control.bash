@@ -58,9 +58,9 @@ E
 }
 
 # What it answers from its cache grows old: reads at resourceVersion 0 are stale, watches are silent, all else hangs.
-# shellcheck disable=SC2086 # words of a rule
 stale() { # -I|-D
-  in_control iptables -w $1 OUTPUT -d 127.0.0.2 -j DROP
+  local side
+  for side in -s -d; do in_control iptables -w "$1" OUTPUT "$side" 127.0.0.2 -j DROP; done
 }
 
 in_control() { nsenter --net=/run/netns/$control_netns "$@"; }

@@ -12,7 +12,8 @@ make_network() {
   local n address
   ip netns add $control_netns
   ip -n $control_netns link set lo up
-  ip -n $control_netns link add tg0 type bridge
+  # Addresses of hardware are ours to keep: a bridge takes that of a port, and with a dead node it would change for all.
+  ip -n $control_netns link add tg0 address 02:00:0a:61:00:01 type bridge
   for address in $api_address $dns_address; do ip -n $control_netns addr add $address/24 dev tg0; done
   ip -n $control_netns link set tg0 up
   ip link add tg-host type veth peer name host netns $control_netns
@@ -33,7 +34,7 @@ make_node_network() { # N: for a node that boots; its namespace goes when it die
   netns=$(node_netns "$n")
   ip netns add "$netns"
   ip -n "$netns" link set lo up
-  ip link add eth0 netns "$netns" type veth peer name "node-$n" netns $control_netns
+  ip link add eth0 address "02:00:0a:61:00:2$n" netns "$netns" type veth peer name "node-$n" netns $control_netns
   ip -n "$netns" addr add "$(node_address "$n")/24" dev eth0
   ip -n "$netns" link set eth0 up
   ip -n $control_netns link set "node-$n" master tg0 up
@@ -47,11 +48,12 @@ make_node_network() { # N: for a node that boots; its namespace goes when it die
 drop_network() {
   local n
   for n in "${nodes[@]}"; do drop_node_network "$n"; done
-  [[ ! -e /run/netns/$control_netns ]] || ip netns del $control_netns
-  # The other end went with the namespace, and this one with it, unless something still holds the namespace.
   ip link del tg-host 2>/dev/null || true
+  [[ ! -e /run/netns/$control_netns ]] || ip netns del $control_netns
 }
 drop_node_network() { # N
+  # By itself: connections that nobody closes any more hold the namespace for a minute or two, and its cable with it.
+  ip -n $control_netns link del "node-$1" 2>/dev/null || true
   [[ ! -e /run/netns/$(node_netns "$1") ]] || ip netns del "$(node_netns "$1")"
 }
 

@@ -21,6 +21,7 @@ boot_node() { # N: returns at once; the node's processes are those of lib/machin
 }
 
 kill_node() { # N: as when its power is cut; only the disk stays
+  cable "$1" down # or the end of its connections would reach the others
   power_off "node-$1"
   drop_node_network "$1"
   rm -rf "$run/node-$1"

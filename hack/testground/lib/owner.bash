@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2154 # layout.bash has them
-# One ground per machine: who has it, and the traces of one that crashed. Sourced after layout.bash and process.bash.
+# One ground per machine: who has it, the traces of one that crashed, its end. Sourced after layout.bash, process.bash and
+# network.bash.
 
 lock_ground() { # the lock is the folder itself, so that nothing is left behind; held by descriptor 9 until we end
   while :; do
@@ -15,11 +16,9 @@ owner() { cat "$run/owner" 2>/dev/null || echo "$out"; }
 claim_ground() { # for `up`: leaves nothing of a former ground, or refuses
   lock_ground || die "another up or down is at work in $(owner); wait for it"
   if [[ -e $run/ready ]] && alive control; then die "a ground is up already, started from $(owner); end it with: make testground-down"; fi
-  if [[ -e $run/owner ]] || alive ""; then
+  if [[ -e $run/owner || -d $groups ]]; then
     say "cleaning up after a ground that did not end well"
-    exec 9<&-
-    "$ground/down"
-    lock_ground || die "another up or down is at work in $(owner); wait for it"
+    remove_ground || die "something is left, see above"
   fi
   local taken
   taken=$(taken_ranges)
@@ -30,8 +29,25 @@ claim_ground() { # for `up`: leaves nothing of a former ground, or refuses
 }
 
 take_ground() { # for `down`: waits for an up or down at work
-  lock_ground || { say "waiting for another up or down"; flock --timeout 120 9 || die "another up or down does not end"; }
+  until lock_ground; do
+    say "waiting for another up or down"
+    flock --timeout 120 9 || die "another up or down does not end"
+  done
   locate
+}
+
+remove_ground() { # under the lock: all but the folder that is the lock; false when something is left
+  local n left=0
+  must() { "$@" || { say "$* did not work"; left=1; }; } # and go on with the rest
+  locate
+  for n in "${nodes[@]}"; do must power_off "node-$n"; done
+  must power_off ""
+  must drop_network
+  must drop_groups
+  must drop_machine_folders
+  must rm -rf "${disks:?}" "$kubeconfig" "$kubeconfig-2"
+  ((left == 0)) || return 1
+  find "$run" -mindepth 1 -delete
 }
 
 make_machine_folders() { # notes what it makes, for `down` to remove

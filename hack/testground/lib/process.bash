@@ -49,12 +49,13 @@ frozen() { # GROUP
   if ((cgroup_version == 1)); then grep -qx FROZEN "$groups/$1/freezer.state"; else grep -qx 1 "$groups/$1/cgroup.freeze"; fi 2>/dev/null
 }
 
-power_off() { # GROUP: SIGKILL to all of it at one instant; returns when all are gone
+power_off() { # GROUP: SIGKILL to all of it at one instant, frozen or not; returns when all are gone
+  local state
   alive "$1" || return 0
   if ((cgroup_version == 1)); then
     freeze "$1" || true # frozen first: nothing can start a process that is missed
     pids "$1" | xargs -r kill -KILL 2>/dev/null || true
-    thaw "$1"
+    find "$groups/$1" -name freezer.state | while read -r state; do echo THAWED >"$state"; done # a frozen one cannot die
   else
     echo 1 >"$groups/$1/cgroup.kill"
   fi
