@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run the operator, inside a cluster or outside of it
     Run(Box<Run>),
-    /// Print the CustomResourceDefinition as YAML
+    /// Print the definition of the resource `EtcdCluster` as YAML
     Crd,
     /// Print everything that the operator needs in a cluster as YAML
     Manifests(Manifests),
@@ -49,7 +49,7 @@ pub(crate) struct Run {
     /// How log lines are written
     #[arg(long, env = "ETCD_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
-    /// What is logged: a level, or a filter such as info,etcdop_engine=debug
+    /// What is logged: a level, or a filter such as `info,etcdop_engine=debug`
     #[arg(long, env = "ETCD_OPERATOR_LOG", default_value = "info,kube_client=off", value_name = "FILTER")]
     pub(crate) log: String,
     /// How Pods are reached; directly inside a cluster, forwarded outside when left out

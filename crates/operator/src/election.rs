@@ -6,7 +6,6 @@ use std::time::Duration;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
-    jiff::Timestamp,
 };
 use kube::{
     Api, Client, Error,
@@ -14,6 +13,8 @@ use kube::{
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::clock;
 
 /// The lease's name.
 const LEASE: &str = "etcd-operator";
@@ -45,7 +46,7 @@ struct Sighting {
 impl Candidate {
     pub(crate) fn new(client: Client, namespace: &str) -> Self {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "etcd-operator".to_owned());
-        let now = Timestamp::now().as_nanosecond();
+        let now = clock::now().as_nanosecond();
         let identity = format!("{host}_{}_{now:x}", std::process::id());
         Self { leases: Api::namespaced(client, namespace), identity }
     }
@@ -75,7 +76,7 @@ impl Candidate {
     }
 
     fn lease(&self, before: Option<&Lease>) -> Lease {
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(clock::now());
         let spec = before.and_then(|lease| lease.spec.clone()).unwrap_or_default();
         let stays = spec.holder_identity.as_ref() == Some(&self.identity);
         let transitions = spec.lease_transitions.unwrap_or(0) + i32::from(!stays && before.is_some());

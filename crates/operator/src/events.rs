@@ -18,17 +18,17 @@ use etcdop_engine::{outcome::Outcome, publish::StepReport};
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::MicroTime,
-    jiff::Timestamp,
 };
 use kube::{Api, Client, Resource, api::ObjectMeta};
 
 use crate::{
+    clock,
     platform::{call, words},
     status::Picture,
 };
 
 /// For how long the same words about the same cluster are not said again.
-const QUIET: Duration = Duration::from_secs(600);
+const QUIET: Duration = Duration::from_mins(10);
 /// Longest note that the API server takes.
 const LONGEST: usize = 1000;
 
@@ -251,7 +251,7 @@ impl Events {
 }
 
 fn event(cluster: &Cluster, happening: &Happening) -> Event {
-    let now = Timestamp::now();
+    let now = clock::now();
     let mut note = happening.note.clone();
     if note.len() > LONGEST {
         let end = (0..=LONGEST).rev().find(|&at| note.is_char_boundary(at)).unwrap_or(0);

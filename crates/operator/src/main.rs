@@ -1,6 +1,7 @@
 //! `etcd-operator`: keeps etcd clusters on Kubernetes.
 
 mod arguments;
+mod clock;
 mod controller;
 mod election;
 mod events;

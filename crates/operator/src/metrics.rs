@@ -86,7 +86,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The page, in OpenMetrics' text.
+    /// The page, in the text format `OpenMetrics`.
     pub(crate) fn page(&self) -> String {
         let mut page = String::new();
         if encode(&mut page, &self.registry).is_err() {

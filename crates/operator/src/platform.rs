@@ -103,8 +103,8 @@ struct Inner {
 impl KubernetesPlatform {
     pub(crate) fn new(around: Surroundings, cluster: watch::Receiver<Arc<Cluster>>) -> Self {
         let declared = Arc::clone(&cluster.borrow());
-        let reader = Reader::new(around.client.clone(), &declared);
-        let reach = Reach::new(around.reach, around.client.clone(), &declared.namespace);
+        let reader = Reader::new(&around.client, &declared);
+        let reach = Reach::new(around.reach, &around.client, &declared.namespace);
         let safeguards = Safeguards::in_folder(around.snapshots.join(&declared.namespace).join(&declared.name));
         let inner = Inner {
             cluster,

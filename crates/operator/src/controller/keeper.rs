@@ -108,7 +108,7 @@ impl Keeper {
                 let resource = Arc::clone(&self.resource.borrow_and_update());
                 match wish(&resource) {
                     Wish::Keep(cluster) => self.manage(cluster, &mut reporter).await,
-                    Wish::Watch(cluster) => self.watch(cluster, &mut reporter).await,
+                    Wish::Watch(cluster) => Box::pin(self.watch(cluster, &mut reporter)).await,
                     Wish::Nothing => {
                         reporter.plain(resource.metadata.generation, Phase::Deleting, None).await;
                         self.changed().await;
@@ -121,7 +121,7 @@ impl Keeper {
                 }
             }
         };
-        stop.run_until_cancelled(eras).await;
+        Box::pin(stop.run_until_cancelled(eras)).await;
     }
 
     async fn changed(&mut self) {
@@ -247,7 +247,7 @@ impl Keeper {
         let platform = KubernetesPlatform::new(self.shared.around.clone(), current);
         reporter.begin();
         loop {
-            let pass: Published = look(&platform, desired(&cluster), Tuning::default()).await;
+            let pass: Published = Box::pin(look(&platform, desired(&cluster), Tuning::default())).await;
             reporter.take(&cluster, pass, aside(&platform, None)).await;
             reporter.write().await;
             tokio::select! {

@@ -9,12 +9,12 @@ use etcdop_core::{
     launch::{LaunchSpec, Template},
     observation::Phase,
 };
-use k8s_openapi::{
-    api::core::v1::Pod,
-    jiff::{SignedDuration, Timestamp},
-};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
 /// Between two looks at the Pod that tries.
 const LOOK: Duration = Duration::from_millis(300);
 /// How old the Pod of a trial that failed gets.
-const AGAIN: SignedDuration = SignedDuration::from_mins(2);
+const AGAIN: Duration = Duration::from_mins(2);
 
 /// What became of the trial so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +67,9 @@ impl Trial {
         let tried = launch.clone();
         let task = async move {
             let pods: Api<Pod> = call::api(&around.client, &cluster.namespace);
+            let mut first = FirstSeen::default();
             loop {
-                let seen = look(&pods, &cluster, &tried).await.unwrap_or_else(Verdict::Waits);
+                let seen = look(&pods, &cluster, &tried, &mut first).await.unwrap_or_else(Verdict::Waits);
                 let proven = seen == Verdict::Proven;
                 sender.send_if_modified(|known| std::mem::replace(known, seen.clone()) != seen);
                 if proven {
@@ -95,7 +96,12 @@ pub(super) fn clear(around: &Surroundings, cluster: &Cluster) {
 }
 
 /// One look at the Pod that tries, which is made where there is none and removed where it has done its work.
-async fn look(pods: &Api<Pod>, cluster: &Cluster, launch: &LaunchSpec) -> Result<Verdict, String> {
+async fn look(
+    pods: &Api<Pod>,
+    cluster: &Cluster,
+    launch: &LaunchSpec,
+    first: &mut FirstSeen,
+) -> Result<Verdict, String> {
     let wanted = pod::preflight(cluster, launch);
     let name = wanted.name_any();
     let found = call::change(pods.get_opt(&name)).await.map_err(|error| words(&error))?;
@@ -118,7 +124,7 @@ async fn look(pods: &Api<Pod>, cluster: &Cluster, launch: &LaunchSpec) -> Result
         end(found.uid()).await?;
         return Ok(Verdict::Proven);
     }
-    if is_old(&found) && matches!(phase(&found, None, Name::Resolves), Phase::Exited(_)) {
+    if first.is_long_ago(&found) && matches!(phase(&found, None, Name::Resolves), Phase::Exited(_)) {
         // Whatever it died of may have passed.
         end(found.uid()).await?;
     }
@@ -128,10 +134,21 @@ async fn look(pods: &Api<Pod>, cluster: &Cluster, launch: &LaunchSpec) -> Result
     }))
 }
 
-/// Whether it began long enough ago to be tried again.
-fn is_old(pod: &Pod) -> bool {
-    let began = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
-    began.is_some_and(|began| Timestamp::now().duration_since(began.0) > AGAIN)
+/// Since when one Pod has been seen.
+#[derive(Default)]
+struct FirstSeen {
+    pod: Option<(String, Instant)>,
+}
+
+impl FirstSeen {
+    /// Whether this Pod has been there for long enough to be tried again.
+    fn is_long_ago(&mut self, pod: &Pod) -> bool {
+        let uid = pod.uid().unwrap_or_default();
+        if self.pod.as_ref().is_none_or(|(known, _)| *known != uid) {
+            self.pod = Some((uid, Instant::now()));
+        }
+        self.pod.as_ref().is_some_and(|(_, since)| since.elapsed() > AGAIN)
+    }
 }
 
 fn is_ready(pod: &Pod) -> bool {

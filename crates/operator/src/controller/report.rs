@@ -8,13 +8,13 @@ use etcdop_core::{
     summary::Summary,
 };
 use etcdop_engine::publish::Published;
-use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt, api::Patch};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::{Shared, upkeep};
 use crate::{
+    clock,
     events::{Happening, Told},
     platform::{call, words},
     status::{Picture, Running, Transitions, differs_in_substance, project, summary},
@@ -63,6 +63,8 @@ pub(super) struct Reporter {
     not_before: Option<Instant>,
     kept: Option<Around>,
     hold_again: Option<Instant>,
+    /// What is around the members and cannot be had.
+    around_lacks: Option<String>,
     steps: u64,
     busy_since: Option<Instant>,
 }
@@ -86,6 +88,7 @@ impl Reporter {
             not_before: None,
             kept: None,
             hold_again: None,
+            around_lacks: None,
             steps: 0,
             busy_since: None,
         }
@@ -105,16 +108,17 @@ impl Reporter {
         }
         let summary = summary(&published);
         let site = self.shared.around.site.clone();
+        let around_lacks = self.around_lacks.clone();
         let picture = Picture {
             cluster,
             published: &published,
             summary: &summary,
             in_the_way: aside.in_the_way.as_deref(),
             unproven: aside.unproven.as_deref(),
-            lacks: aside.lacks.as_deref(),
+            lacks: aside.lacks.as_deref().or(around_lacks.as_deref()),
             site: &site,
         };
-        self.next = Some(project(&picture, &mut self.running, &mut self.transitions, Timestamp::now()));
+        self.next = Some(project(&picture, &mut self.running, &mut self.transitions, clock::now()));
         self.shared.events.tell(cluster, self.told.news(&picture));
         self.count(&picture);
         if cluster.mode == Mode::Managed && aside.in_the_way.is_none() {
@@ -228,9 +232,13 @@ impl Reporter {
     async fn hold(&mut self, wanted: Around) {
         let Around { cluster, voters, formed } = &wanted;
         match upkeep::hold(&self.shared.around, cluster, *voters, *formed).await {
-            Ok(()) => self.kept = Some(wanted),
+            Ok(()) => {
+                self.kept = Some(wanted);
+                self.around_lacks = None;
+            }
             Err(why) => {
                 tracing::warn!(why, "Services and budgets are not as they should be, tried again");
+                self.around_lacks = Some(why);
                 self.hold_again = Some(Instant::now() + HOLD_AGAIN);
             }
         }

@@ -27,12 +27,17 @@ pub(super) async fn hold(around: &Surroundings, cluster: &Cluster, voters: usize
     if !formed {
         return Ok(());
     }
-    keeper.keep(&service::client(cluster)).await?;
-    keeper.keep_or_drop(service::nodeport(cluster), &names::nodeport_service(&cluster.name)).await?;
+    // One that cannot be had (a node port that is taken, say) keeps none of the others away.
+    let mut failures: Vec<String> = Vec::new();
+    failures.extend(keeper.keep(&service::client(cluster)).await.err());
+    let nodeport = names::nodeport_service(&cluster.name);
+    failures.extend(keeper.keep_or_drop(service::nodeport(cluster), &nodeport).await.err());
     let most = voters.max(cluster.desired.size.get().into());
     let needed = i32::try_from(quorum(most)).unwrap_or(i32::MAX);
-    keeper.keep(&disruption_budget::build(cluster, needed)).await?;
-    keeper.keep_or_drop(network_policy::build(cluster, &around.site), &names::network_policy(&cluster.name)).await
+    failures.extend(keeper.keep(&disruption_budget::build(cluster, needed)).await.err());
+    let policy = network_policy::build(cluster, &around.site);
+    failures.extend(keeper.keep_or_drop(policy, &names::network_policy(&cluster.name)).await.err());
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
 }
 
 struct Upkeep<'a> {

@@ -99,7 +99,7 @@ pub(crate) fn chores(view: &View<'_>, ground: &Ground) -> Vec<Chore> {
         }
         if let Some(record) = record {
             if let Some(seat) = stale_seat(pod, record, slot) {
-                due.push(Chore::Give { slot, uid: uid.clone(), annotations: json!({ keys::SEAT: seat }).to_string() });
+                due.push(Chore::Give { slot, uid: uid.clone(), annotations: seat.to_string() });
             }
             if pod.metadata.deletion_timestamp.is_some() && has_left(record, slot) {
                 due.push(Chore::GiveUp { slot, uid });
@@ -274,7 +274,7 @@ impl Inner {
         match &outcome {
             Outcome::Done => tracing::debug!(?chore, "chore"),
             Outcome::NotApplied(why) | Outcome::Unknown(why) => {
-                tracing::info!(?chore, why, "chore failed, tried again")
+                tracing::info!(?chore, why, "chore failed, tried again");
             }
         }
         self.chores.done(&chore);

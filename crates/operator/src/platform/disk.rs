@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    fn claim(annotations: Value) -> PersistentVolumeClaim {
+    fn claim(annotations: &Value) -> PersistentVolumeClaim {
         let metadata = json!({ "name": "data-demo-0", "uid": "c", "creationTimestamp": "2026-01-01T00:00:10Z", "annotations": annotations });
         serde_json::from_value(json!({ "metadata": metadata })).unwrap()
     }
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_a_guard_sees_now_counts_more_than_what_one_saw() {
-        let noted = claim(json!({ keys::DISK: owned().render() }));
+        let noted = claim(&json!({ keys::DISK: owned().render() }));
         let wiped = Heard::Report(empty());
         let seen = volume(Some(&noted), Some(&pod("2026-01-01T00:00:10Z")), Some(&wiped), None);
         assert_eq!(marker_of(seen), Marker::Empty);
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_disk_without_a_pod_is_what_was_noted_of_it() {
-        let noted = claim(json!({ keys::DISK: owned().render() }));
+        let noted = claim(&json!({ keys::DISK: owned().render() }));
         let marker = marker_of(volume(Some(&noted), None, None, None));
         assert!(
             matches!(marker, Marker::Owned { generation: etcdop_core::id::Generation(2), epoch: 1, .. }),
@@ -167,12 +167,12 @@ mod tests {
 
     #[test]
     fn a_disk_that_nobody_looked_at_is_not_known() {
-        assert!(volume(Some(&claim(json!({}))), None, None, None).is_err());
+        assert!(volume(Some(&claim(&json!({}))), None, None, None).is_err());
     }
 
     #[test]
     fn an_empty_disk_that_a_first_start_was_permitted_on_is_not_known_to_be_empty() {
-        let noted = claim(json!({ keys::DISK: empty().render() }));
+        let noted = claim(&json!({ keys::DISK: empty().render() }));
         assert_eq!(marker_of(volume(Some(&noted), None, None, None)), Marker::Empty);
         let handed = |claim: &str| Handed { permit: String::new(), claim: Some(claim.to_owned()) };
         assert!(volume(Some(&noted), None, None, Some(&handed("c"))).is_err());
@@ -182,18 +182,18 @@ mod tests {
     #[test]
     fn a_claim_in_place_of_the_one_that_a_start_was_permitted_on_is_a_lost_disk() {
         let handed = Handed { permit: String::new(), claim: Some("before".to_owned()) };
-        assert_eq!(marker_of(volume(Some(&claim(json!({}))), None, None, Some(&handed))), Marker::Empty);
+        assert_eq!(marker_of(volume(Some(&claim(&json!({}))), None, None, Some(&handed))), Marker::Empty);
     }
 
     #[test]
     fn a_claim_that_is_gone_or_retired_is_no_disk() {
         assert_eq!(volume(None, None, None, None), Ok(None));
-        assert_eq!(volume(Some(&claim(json!({ keys::RETIRED: "true" }))), None, None, None), Ok(None));
+        assert_eq!(volume(Some(&claim(&json!({ keys::RETIRED: "true" }))), None, None, None), Ok(None));
     }
 
     #[test]
     fn a_claim_that_was_made_after_the_pod_began_is_not_what_the_pod_sees() {
-        let younger = claim(json!({}));
+        let younger = claim(&json!({}));
         let seen = volume(Some(&younger), Some(&pod("2026-01-01T00:00:00Z")), Some(&Heard::Report(owned())), None);
         assert!(seen.is_err(), "{seen:?}");
     }
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn what_a_guard_sees_is_noted_once() {
         let (pod, heard) = (pod("2026-01-01T00:00:10Z"), Heard::Report(owned()));
-        let text = note(&claim(json!({})), &pod, &heard).unwrap();
-        assert_eq!(note(&claim(json!({ keys::DISK: text })), &pod, &heard), None);
+        let text = note(&claim(&json!({})), &pod, &heard).unwrap();
+        assert_eq!(note(&claim(&json!({ keys::DISK: text })), &pod, &heard), None);
     }
 }

@@ -52,15 +52,13 @@ impl Inner {
         let services: Api<Service> = api(&self.around.client, &cluster.namespace);
         let name = names::peer_service(&cluster.name);
         let found = change(services.get_opt(&name)).await.map_err(|error| answer::outcome::<()>(&name, Err(error)))?;
-        match found {
-            Some(found) => refusal("Service", &found.metadata, cluster, Kept::No)
-                .map_or(Ok(()), |why| Err(Outcome::NotApplied(why))),
-            None => {
-                let wanted = service::peer(cluster);
-                let made = change(services.patch(&name, &apply(), &Patch::Apply(&wanted))).await;
-                done(answer::outcome(&name, made))
-            }
+        if let Some(found) = found {
+            let foreign = refusal("Service", &found.metadata, cluster, Kept::No);
+            return foreign.map_or(Ok(()), |why| Err(Outcome::NotApplied(why)));
         }
+        let wanted = service::peer(cluster);
+        let made = change(services.patch(&name, &apply(), &Patch::Apply(&wanted))).await;
+        done(answer::outcome(&name, made))
     }
 
     /// A claim for each slot, bound where that is to be had at once.

@@ -120,16 +120,16 @@ struct Memory {
 }
 
 impl Reader {
-    pub(crate) fn new(client: Client, cluster: &Cluster) -> Self {
+    pub(crate) fn new(client: &Client, cluster: &Cluster) -> Self {
         let namespace = &cluster.namespace;
         Self {
             name: cluster.name.clone(),
-            resources: api(&client, namespace),
-            stateful_sets: api(&client, namespace),
-            config_maps: api(&client, namespace),
-            pods: api(&client, namespace),
-            claims: api(&client, namespace),
-            slices: api(&client, namespace),
+            resources: api(client, namespace),
+            stateful_sets: api(client, namespace),
+            config_maps: api(client, namespace),
+            pods: api(client, namespace),
+            claims: api(client, namespace),
+            slices: api(client, namespace),
             memory: Mutex::default(),
         }
     }

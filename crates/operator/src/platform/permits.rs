@@ -31,7 +31,7 @@ impl Inner {
         let revision = self.write(base, next, &objects.permits()).await?;
         // Guards at the gate go by the seats that their Pods carry; those of another member must not be gone by any more.
         let stale = objects.pods.iter().filter_map(|(&slot, pod)| Some((pod, stale_seat(pod, next, slot)?)));
-        let refreshed = join_all(stale.map(|(pod, seat)| self.annotate(pod, json!({ keys::SEAT: seat })))).await;
+        let refreshed = join_all(stale.map(|(pod, seat)| self.annotate(pod, seat))).await;
         match refreshed.into_iter().find(|outcome| *outcome != Outcome::Done) {
             // The record stands. A seat that lags behind permits nothing that the new one does not, and is brought up again.
             Some(Outcome::NotApplied(why) | Outcome::Unknown(why)) => Err(CommitError::Unknown(why)),
@@ -87,7 +87,7 @@ impl Inner {
             };
             let claim = objects.claims.get(&permit.slot).and_then(ResourceExt::uid);
             handed.insert(permit.slot, Handed { permit: text.clone(), claim });
-            gifts.push((pod, gift(&record.value, permit.slot, text)));
+            gifts.push((pod, gift(&record.value, permit.slot, &text)));
         }
         match self.write(&record.revision, &record.value, &handed).await {
             Ok(_) => {}
@@ -112,7 +112,7 @@ impl Inner {
 }
 
 /// What a Pod is given with its permit: guards take both in one look.
-fn gift(record: &Record, slot: Slot, permit: String) -> serde_json::Value {
+fn gift(record: &Record, slot: Slot, permit: &str) -> serde_json::Value {
     json!({ keys::SEAT: seat(record, slot), keys::PERMIT: permit })
 }
 
@@ -120,11 +120,11 @@ fn seat(record: &Record, slot: Slot) -> Option<String> {
     Some(gate::seat(record, record.slots.get(&slot)?)?.render())
 }
 
-/// The seat that a Pod is to carry, where it carries one of another member.
-pub(super) fn stale_seat(pod: &Pod, record: &Record, slot: Slot) -> Option<Option<String>> {
+/// The annotation that a Pod is to carry as its seat, where it carries that of another member.
+pub(super) fn stale_seat(pod: &Pod, record: &Record, slot: Slot) -> Option<serde_json::Value> {
     let carried = pod.annotations().get(keys::SEAT)?;
     let wanted = seat(record, slot);
-    (occupant(Some(carried)) != occupant(wanted.as_deref())).then_some(wanted)
+    (occupant(Some(carried)) != occupant(wanted.as_deref())).then(|| json!({ keys::SEAT: wanted }))
 }
 
 /// Whom a seat is for.
@@ -144,6 +144,6 @@ pub(super) fn undelivered<'a>(
         let permit = etcdop_guard::Permit::parse(&handed.permit).ok()?;
         let for_it = pod.metadata.uid.as_deref() == Some(permit.instance.as_str());
         let carries = pod.annotations().get(keys::PERMIT) == Some(&handed.permit);
-        (for_it && !carries).then(|| (pod, gift(record, slot, handed.permit.clone())))
+        (for_it && !carries).then(|| (pod, gift(record, slot, &handed.permit)))
     })
 }

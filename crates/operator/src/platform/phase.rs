@@ -154,19 +154,19 @@ mod tests {
 
     use super::*;
 
-    fn pod(status: Value) -> Pod {
+    fn pod(status: &Value) -> Pod {
         serde_json::from_value(json!({ "metadata": { "name": "demo-0", "uid": "u" }, "status": status })).unwrap()
     }
 
-    fn scheduled(container: Value) -> Pod {
+    fn scheduled(container: &Value) -> Pod {
         let conditions = json!([{ "type": "PodScheduled", "status": "True" }]);
         let mut status = json!({ "name": "etcd", "image": "", "imageID": "", "ready": false, "restartCount": 0 });
         status.as_object_mut().unwrap().extend(container.as_object().unwrap().clone());
-        pod(json!({ "phase": "Running", "conditions": conditions, "containerStatuses": [status] }))
+        pod(&json!({ "phase": "Running", "conditions": conditions, "containerStatuses": [status] }))
     }
 
     fn runs() -> Pod {
-        scheduled(json!({ "state": { "running": {} }, "started": false }))
+        scheduled(&json!({ "state": { "running": {} }, "started": false }))
     }
 
     fn report(progress: Progress) -> Report {
@@ -174,11 +174,11 @@ mod tests {
         Report { status, data: DataView::Seen(DataState::Empty), marker: MarkerState::Absent }
     }
 
-    fn heard(progress: Progress) -> Option<Heard> {
-        Some(Heard::Report(report(progress)))
+    fn heard(progress: Progress) -> Heard {
+        Heard::Report(report(progress))
     }
 
-    fn waits(reason: &WaitReason) -> Option<Heard> {
+    fn waits(reason: &WaitReason) -> Heard {
         heard(Progress::from(reason))
     }
 
@@ -195,28 +195,28 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing_yet(pod(json!({ "phase": "Pending" })), "pending: not scheduled yet")]
+    #[case::nothing_yet(pod(&json!({ "phase": "Pending" })), "pending: not scheduled yet")]
     #[case::no_node(
-        pod(json!({ "phase": "Pending", "conditions": [
+        pod(&json!({ "phase": "Pending", "conditions": [
             { "type": "PodScheduled", "status": "False", "message": "0/3 nodes are available" }
         ] })),
         "pending: not scheduled: 0/3 nodes are available"
     )]
     #[case::no_sandbox(
-        pod(json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "True" }] })),
+        pod(&json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "True" }] })),
         "pending: its volumes are mounted and its sandbox is made"
     )]
     #[case::no_image(
-        scheduled(json!({ "state": { "waiting": { "reason": "ErrImagePull", "message": "not found" } } })),
+        scheduled(&json!({ "state": { "waiting": { "reason": "ErrImagePull", "message": "not found" } } })),
         "pending: ErrImagePull: not found"
     )]
-    #[case::evicted(pod(json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on memory" })), "exited: The node was low on memory")]
+    #[case::evicted(pod(&json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on memory" })), "exited: The node was low on memory")]
     #[case::crashed(
-        scheduled(json!({ "state": { "terminated": { "exitCode": 2, "message": "a\nunknown flag: --x\n" } } })),
+        scheduled(&json!({ "state": { "terminated": { "exitCode": 2, "message": "a\nunknown flag: --x\n" } } })),
         "exited: exit code 2; its last words: unknown flag: --x"
     )]
     #[case::crashes_again(
-        scheduled(json!({
+        scheduled(&json!({
             "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 10s" } },
             "lastState": { "terminated": { "exitCode": 137, "reason": "OOMKilled" } }
         })),
@@ -230,20 +230,20 @@ mod tests {
     #[case::waits_for_its_permit(waits(&WaitReason::NoPermit), Name::Resolves, "at the gate")]
     #[case::has_no_name_yet(waits(&WaitReason::NoPermit), Name::NotYet, "pending: its name has no address yet")]
     #[case::became_etcd(heard(Progress::Started { epoch: Epoch(1) }), Name::NotYet, "running")]
-    #[case::is_not_heard(Some(Heard::Silence("refused".to_owned())), Name::Resolves, "pending: its guard does not report yet: refused")]
-    fn a_pod_whose_guard(#[case] heard: Option<Heard>, #[case] name: Name, #[case] told: &str) {
-        assert_eq!(words(&phase(&runs(), heard.as_ref(), name)), told);
+    #[case::is_not_heard(Heard::Silence("refused".to_owned()), Name::Resolves, "pending: its guard does not report yet: refused")]
+    fn a_pod_whose_guard(#[case] heard: Heard, #[case] name: Name, #[case] told: &str) {
+        assert_eq!(words(&phase(&runs(), Some(&heard), name)), told);
     }
 
     #[test]
     fn a_guard_without_a_seat_is_not_at_the_gate_yet() {
         let waits = waits(&WaitReason::NoRecord);
-        assert!(matches!(phase(&runs(), waits.as_ref(), Name::Resolves), Phase::Pending(_)));
+        assert!(matches!(phase(&runs(), Some(&waits), Name::Resolves), Phase::Pending(_)));
     }
 
     #[test]
     fn etcd_that_passed_its_startup_probe_runs_whatever_became_of_its_reporter() {
-        let started = scheduled(json!({ "state": { "running": {} }, "started": true }));
+        let started = scheduled(&json!({ "state": { "running": {} }, "started": true }));
         let silence = Heard::Silence("timed out".to_owned());
         assert_eq!(phase(&started, Some(&silence), Name::Resolves), Phase::Running);
     }
@@ -257,7 +257,7 @@ mod tests {
             json!({ "state": ended.clone() }),
             json!({ "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": ended }),
         ] {
-            let refused = phase(&scheduled(state), None, Name::Resolves);
+            let refused = phase(&scheduled(&state), None, Name::Resolves);
             assert!(words(&refused).starts_with("refused: "), "{refused:?}");
         }
     }
@@ -266,6 +266,6 @@ mod tests {
     fn a_pod_that_is_deleted_stops_whatever_its_container_does() {
         let mut pod = runs();
         pod.metadata.deletion_timestamp = Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
-        assert_eq!(phase(&pod, heard(Progress::Started { epoch: Epoch(1) }).as_ref(), Name::Resolves), Phase::Stopping);
+        assert_eq!(phase(&pod, Some(&heard(Progress::Started { epoch: Epoch(1) })), Name::Resolves), Phase::Stopping);
     }
 }

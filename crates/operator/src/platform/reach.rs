@@ -58,8 +58,8 @@ struct Forward {
 }
 
 impl Reach {
-    pub(crate) fn new(way: Way, client: Client, namespace: &str) -> Self {
-        Self { way, pods: api(&client, namespace), forwards: Mutex::default() }
+    pub(crate) fn new(way: Way, client: &Client, namespace: &str) -> Self {
+        Self { way, pods: api(client, namespace), forwards: Mutex::default() }
     }
 
     /// Where to connect to for a port of a Pod; `None` before it has an address.

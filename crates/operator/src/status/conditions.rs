@@ -95,7 +95,9 @@ fn progressing(picture: &Picture<'_>) -> Finding {
     if let Some(unproven) = picture.unproven {
         return finding("Progressing", true, "Preflight", unproven.to_owned());
     }
-    if picture.summary.converged {
+    // Disks that are kept beside those in use change nothing about it.
+    let quiet = picture.phase() == Phase::Running && picture.message().is_none();
+    if picture.summary.converged || quiet {
         return finding("Progressing", false, "AsDeclared", at_rest());
     }
     if let Some(lacks) = picture.lacks {
@@ -175,6 +177,12 @@ fn quorum_lost(picture: &Picture<'_>) -> Finding {
 }
 
 fn up_to_date(picture: &Picture<'_>) -> Finding {
+    if let Some(foreign) = picture.in_the_way {
+        return finding("MembersUpToDate", false, "ObjectInTheWay", foreign.to_owned());
+    }
+    if picture.phase() == Phase::Pending {
+        return finding("MembersUpToDate", false, "NotFormed", "there are no members yet".to_owned());
+    }
     if let Some(unproven) = picture.unproven {
         return finding("MembersUpToDate", false, "Preflight", unproven.to_owned());
     }

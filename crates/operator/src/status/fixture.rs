@@ -63,7 +63,7 @@ impl Platform for Still {
     }
 
     async fn changed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn unborn() -> Record {
 
 pub(crate) fn formed() -> Record {
     let mut record = unborn();
-    record.birth = Birth::Formed(ClusterId(0xc0ffee));
+    record.birth = Birth::Formed(ClusterId(0x00c0_ffee));
     record
 }
 

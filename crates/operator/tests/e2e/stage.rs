@@ -22,7 +22,7 @@ use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use crate::{ground::Ground, operator::Operator};
 
 /// For everything that is waited for; far more than it takes, also on a loaded machine.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 /// Between two looks.
 const PACE: Duration = Duration::from_millis(50);
 /// Of all writers of a test.
@@ -156,7 +156,7 @@ impl Stage {
 
     async fn try_roll_call(&self, size: usize) -> Result<(), String> {
         let addresses = addresses(&self.ground.client, &self.namespace, &self.name).await;
-        same(addresses.len(), size, "Pods with an address")?;
+        same(&addresses.len(), &size, "Pods with an address")?;
         let mut lists: Vec<Vec<Member>> = Vec::new();
         for (pod, endpoint) in addresses {
             let client = etcd(endpoint);
@@ -164,12 +164,16 @@ impl Stage {
                 client.member_list(Consistency::Linearizable).await.map_err(|error| format!("{pod}: {error}"))?;
             let own = client.status().await.map_err(|error| format!("{pod}: {error}"))?;
             let member = list.value.iter().find(|member| member.id == own.header.member_id);
-            same(member.map(|member| member.name.clone()), Some(pod.clone()), "the name of whoever answers at a Pod")?;
+            same(
+                &member.map(|member| member.name.clone()),
+                &Some(pod.clone()),
+                "the name of whoever answers at a Pod",
+            )?;
             lists.push(list.value);
         }
         for list in lists {
-            same(list.len(), size, "members in the list")?;
-            same(list.iter().filter(|member| member.role == Role::Voter).count(), size, "voters in the list")?;
+            same(&list.len(), &size, "members in the list")?;
+            same(&list.iter().filter(|member| member.role == Role::Voter).count(), &size, "voters in the list")?;
         }
         Ok(())
     }
@@ -229,7 +233,7 @@ impl Stage {
         async move {
             let begin = Instant::now();
             while !is_so().await {
-                assert!(begin.elapsed() < DEADLINE, "{caller}: not {what}");
+                assert!(begin.elapsed() < DEADLINE, "{caller}: {}: not {what}", self.namespace);
                 sleep(PACE).await;
             }
         }
@@ -333,6 +337,6 @@ fn follow(client: Client, namespace: &str, name: &str) -> (watch::Receiver<Vec<E
     (receiver, task)
 }
 
-fn same<T: PartialEq + Debug>(found: T, wanted: T, what: &str) -> Result<(), String> {
+fn same<T: PartialEq + Debug>(found: &T, wanted: &T, what: &str) -> Result<(), String> {
     if found == wanted { Ok(()) } else { Err(format!("{what}: {found:?}, not {wanted:?}")) }
 }
