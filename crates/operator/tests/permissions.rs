@@ -45,7 +45,7 @@ fn documented(heading: &str) -> BTreeSet<Grant> {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         if !cells[0].is_empty() {
             // The API group stands behind a resource that two groups have.
-            resource = cells[0].split(' ').next().unwrap().to_owned();
+            cells[0].split(' ').next().unwrap().clone_into(&mut resource);
         }
         grants.extend(cells[1].split(", ").map(|verb| (resource.clone(), verb.to_owned())));
     }
