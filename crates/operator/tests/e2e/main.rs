@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml allows it in tests; this reaches their helpers")]
 
+mod admission;
 mod create;
 mod disk;
 mod ground;
