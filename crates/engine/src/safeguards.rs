@@ -62,6 +62,7 @@ fn name(before: Minor, incarnation: &Incarnation) -> String {
 
 /// How long ago the file was written. One of which that is not known, or from the future of this clock, counts as an old one: a
 /// snapshot more is taken, at worst.
+#[expect(clippy::disallowed_methods, reason = "nothing else says when a manager that is gone has written a file")]
 fn age(file: &fs::DirEntry) -> Duration {
     let written = file.metadata().and_then(|metadata| metadata.modified()).ok();
     written.and_then(|written| written.elapsed().ok()).unwrap_or(Duration::MAX)

@@ -34,6 +34,8 @@ use crate::{
 
 /// How long a step may take on a machine that has other things to do. The longest one rolls three members, in half a minute.
 const STEP: Duration = Duration::from_mins(3);
+/// How long all members may take to be heard in one pass, before those that are heard are read.
+const HEARD: Duration = Duration::from_secs(10);
 /// What the template of a manifest says.
 const PATIENT: &str = "replaceAfter: 5m";
 /// What it says while a member is frozen: nobody watches a demo for five minutes.
@@ -133,9 +135,12 @@ impl Stage {
 
     /// Reads everything back from every member. `None` when there was no witness.
     pub(crate) async fn bill(&mut self) -> Option<Bill> {
-        // Not what the writers were told last: that may be of a pass before, and name somebody who left.
-        let serving = serving(&self.published.borrow());
-        Some(self.witness.take()?.finish(&serving).await)
+        // Not what the writers were told last: that may be of a pass before, and name somebody who left. Nor a pass in which somebody
+        // was too busy to answer: all members are read, if they all serve.
+        let whole = timeout(HEARD, self.published.wait_for(is_whole)).await;
+        let all = whole.ok().and_then(Result::ok).map(|now| serving(&now));
+        let all = all.unwrap_or_else(|| serving(&self.published.borrow()));
+        Some(self.witness.take()?.finish(&all).await)
     }
 
     /// Stops the members.
@@ -186,6 +191,12 @@ async fn reach(
         },
     );
     Err(Failure::StepNotDone { step: step.to_owned(), waited: began.elapsed(), why })
+}
+
+/// Whether every member was heard in this pass.
+fn is_whole(now: &Published) -> bool {
+    let now = summary(now);
+    now.ready > 0 && now.ready == now.members.iter().filter(|row| row.role.is_some()).count()
 }
 
 /// The client URLs of the members that serve.

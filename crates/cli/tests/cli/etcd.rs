@@ -3,6 +3,8 @@
 use etcdop_etcd::{Client, Consistency, Keys, Options, Put, Range, Role};
 use serde_json::Value;
 
+use crate::home::PATIENCE;
+
 /// The client URLs in a status.
 pub(crate) fn endpoints(status: &Value) -> Vec<String> {
     let members = status["members"].as_array().unwrap();
@@ -30,7 +32,8 @@ pub(crate) fn get(endpoint: &str, key: &str) -> Option<Vec<u8>> {
 }
 
 fn client(endpoint: &str) -> Client {
-    Client::new(endpoint.parse().unwrap(), &Options::default())
+    // Each call is made once: it must not fail because the machine is busy.
+    Client::new(endpoint.parse().unwrap(), &Options::default()).deadline(PATIENCE)
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {

@@ -74,7 +74,7 @@ async fn a_downgrade_set_back_half_way_ends_where_it_began() {
     let after = stage.roll_call(3).await;
     assert_eq!((&after.members, after.version()), (&before.members, before.version()));
     for slot in after.members.keys() {
-        let status = stage.client(*slot).status().await.unwrap().value;
+        let status = stage.patient_client(*slot).status().await.unwrap().value;
         assert_eq!(status.downgrade, None, "slot {slot} is in downgrade mode");
     }
     stage.settle(witness).await;

@@ -26,7 +26,7 @@ async fn lab_9_a_wiped_follower_does_not_vote_an_acknowledged_write_away(#[case]
     let before = stage.roll_call(3).await;
     let [wiped, late] = before.followers()[..] else { panic!("{before:?}") };
     let leader = before.leader;
-    let client = stage.client(leader);
+    let client = stage.patient_client(leader);
     stage.leave().await;
     stage.inflict(late, Fault::Kill).await;
     client.put(Put::new("k1", "acknowledged")).await.unwrap();
@@ -183,7 +183,7 @@ impl Stage {
     async fn everybody_holds(&self, key: &'static str, value: &str, roll: &RollCall) {
         for slot in roll.members.keys() {
             let range = Range { consistency: Consistency::Serializable, ..Range::new(Keys::one(key)) };
-            let found = self.client(*slot).range(range).await.unwrap().value.kvs;
+            let found = self.patient_client(*slot).range(range).await.unwrap().value.kvs;
             assert_eq!(found.iter().map(|kv| &*kv.value).collect::<Vec<_>>(), [value.as_bytes()], "slot {slot}");
         }
     }

@@ -33,9 +33,9 @@ async fn lab_14_a_learner_that_caught_up_and_froze_is_not_promoted() {
     stage.until("it waits for the frozen one", |now, _| now.plan.reasons.iter().any(pairs)).await;
     let pass = stage.published().pass;
     stage.until("ten more passes", |now, _| now.pass >= pass + 10).await;
-    let list = stage.client(voter).member_list(Consistency::Linearizable).await.unwrap().value;
+    let list = stage.patient_client(voter).member_list(Consistency::Linearizable).await.unwrap().value;
     assert_eq!(list.iter().filter(|row| row.role == Role::Voter).count(), 1, "{list:#?}");
-    stage.client(voter).put(Put::new("still", "writable")).await.unwrap();
+    stage.patient_client(voter).put(Put::new("still", "writable")).await.unwrap();
     stage.inflict(caught_up, Fault::Thaw).await;
     stage.converged().await;
     stage.roll_call(3).await;

@@ -22,7 +22,7 @@ fn small(version: &str) -> Setup {
 async fn lab_20_history_fills_the_database_and_goes_only_when_that_is_allowed(#[case] version: &str) {
     let stage = small(version).formed().await;
     let before = stage.roll_call(3).await;
-    let client = stage.client(before.leader);
+    let client = stage.patient_client(before.leader);
     let full = |reason: &Reason| matches!(reason, Reason::OutOfSpace { .. });
     // What can be won without dropping anything is won first, and filled as well.
     let filled = async || {
@@ -44,7 +44,7 @@ async fn lab_20_history_fills_the_database_and_goes_only_when_that_is_allowed(#[
 async fn lab_20_space_that_a_person_made_is_given_back_and_the_alarm_disarmed() {
     let stage = small("3.6").formed().await;
     let before = stage.roll_call(3).await;
-    let client = stage.client(before.leader);
+    let client = stage.patient_client(before.leader);
     fill(&client).await;
     let deleted = client.delete(Delete::new(Keys::prefix("fill"))).await.unwrap();
     client.compact(deleted.header.revision, Compaction::Physical).await.unwrap();
@@ -58,7 +58,7 @@ async fn lab_20_a_full_cluster_with_a_dead_voter_gets_out_of_both() {
     let stage = small("3.6").edit("compactOnNoSpace: never", "compactOnNoSpace: to-latest").formed().await;
     let before = stage.roll_call(3).await;
     let (leader, dead) = (before.leader, before.follower());
-    let client = stage.client(leader);
+    let client = stage.patient_client(leader);
     stage.inflict(dead, Fault::Freeze).await;
     fill(&client).await;
     stage.inflict(dead, Fault::Wipe).await;
