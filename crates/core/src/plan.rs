@@ -2,7 +2,7 @@
 //!
 //! One module per concern, asked in one fixed order. A concern either acts, or is idle (with reasons when it waits for
 //! something), or holds: only a hold stops the concerns below it (DESIGN §2). An act that failed just now is passed over until it
-//! is due again, where that is safe ([`setback`]). Nothing is remembered between two calls.
+//! is due again, where that is safe (`plan/setback.rs`). Nothing is remembered between two calls.
 
 use serde::Serialize;
 
