@@ -10,7 +10,6 @@ use crate::{
     id::{ClusterId, Generation, Incarnation, MemberId, Slot},
     launch::OptionError,
     observation::Blocker,
-    size::Size,
     step::{EtcdStep, Step},
     version::{EtcdVersion, PathError},
 };
@@ -27,14 +26,18 @@ pub enum Reason {
     DataInTheWay { slot: Slot, what: String },
     #[error("the disk of slot {slot} cannot be looked at: {why}; nothing is created or stopped before that")]
     DiskUnknown { slot: Slot, why: Blocker },
-    #[error("slot {slot} is not at the gate yet: {why}")]
+    #[error(
+        "slot {slot} is not at the gate yet: {why}; nobody is added before it is, and if it stays so, that is what to mend"
+    )]
     NotAtGate { slot: Slot, why: Blocker },
     #[error(
         "etcd {version} ended in slot {slot} before anything was stored: {why}; set another version or other options, which take effect at \
          once; the same is tried again every minute"
     )]
     BirthFailed { slot: Slot, version: EtcdVersion, why: Blocker },
-    #[error("founder in slot {slot} does not serve yet: {why}")]
+    #[error(
+        "founder in slot {slot} does not serve yet: {why}; the cluster is formed when all founders do: see the slot's log if it lasts"
+    )]
     FounderSilent { slot: Slot, why: Blocker },
     #[error(
         "founder in slot {slot} lost its disk while the cluster was forming, and no member list can be read: bring the other founders \
@@ -76,13 +79,17 @@ pub enum Reason {
         waiting = list(" (missing: slots ", .missing, ")")
     )]
     QuorumLost { up: usize, voters: usize, needed: usize, missing: Vec<Slot> },
-    #[error("the member list cannot be read: {0}; membership stays as it is")]
+    #[error(
+        "the member list cannot be read: {0}; membership stays as it is until it can: check that members are reached from here if it lasts"
+    )]
     RosterUnknown(Blocker),
     #[error(
         "the members that answer belong to cluster {got}, the record names {expected}: these are not our members, nothing is changed"
     )]
     WrongCluster { expected: ClusterId, got: ClusterId },
-    #[error("no leader that a quorum agrees on: waiting for the election")]
+    #[error(
+        "no leader that a quorum agrees on: waiting for the election; if none ends, check that the voters reach each other"
+    )]
     NoLeader,
     #[error("a call to {step} was given up without an answer: looking again before anything else changes the membership", step = Step::Etcd(.0.clone()))]
     OutcomeUnknown(EtcdStep),
@@ -93,7 +100,9 @@ pub enum Reason {
     #[error("to {step} failed {tries} times: {why}; it is tried again, and the rest goes on meanwhile")]
     PutOff { step: Box<Step>, why: Blocker, tries: u32 },
     // --- members
-    #[error("voter {member} in slot {slot} does not answer: {why}")]
+    #[error(
+        "voter {member} in slot {slot} does not answer: {why}; nothing that rests on it is done meanwhile: see its log and its network"
+    )]
     VoterSilent { member: MemberId, slot: Slot, why: Blocker },
     #[error(
         "voter {member} in slot {slot} answers, but follows {} while a quorum follows {leader}: it is not replaced while it answers, and no \
@@ -106,14 +115,16 @@ pub enum Reason {
          disk and its network if it does not"
     )]
     VoterBehind { member: MemberId, slot: Slot, behind: u64 },
-    #[error("voter {member} does not answer and has no slot")]
+    #[error(
+        "voter {member} does not answer and has no slot: it is none of ours to start; start it where it lives, or remove it with etcdctl"
+    )]
     VoterAstray { member: MemberId },
     #[error(
         "member {member} in slot {slot} is silent for {silent:?} of {limit:?}: it is replaced after that, if its peers cannot reach it either"
     )]
     NotDeadYet { member: MemberId, slot: Slot, silent: Duration, limit: Duration },
     #[error(
-        "member {member} in slot {slot} is unreachable from here, but the leader is connected to it: unreachable is not dead"
+        "member {member} in slot {slot} is unreachable from here, but the leader is connected to it: unreachable is not dead; mend the way from here to it"
     )]
     ReachableByPeers { member: MemberId, slot: Slot },
     #[error(
@@ -125,34 +136,40 @@ pub enum Reason {
     // --- alarms
     #[error("CORRUPT alarm raised for {}: compare the members' hashes and replace the one that differs by hand; nothing is changed until the alarm is disarmed", corrupt(*.0))]
     Corrupt(MemberId),
-    #[error("CORRUPT alarm cannot be read in full: {0}")]
+    #[error(
+        "CORRUPT alarm cannot be read in full: {0}; nothing is changed before it is: bring the members back that do not answer"
+    )]
     AlarmsUnknown(Blocker),
     #[error(
         "database of member {member} is full ({in_use} of {quota} bytes in use): delete keys, raise quotaBackendBytes, or set compactOnNoSpace"
     )]
     OutOfSpace { member: MemberId, in_use: u64, quota: u64 },
-    #[error("NOSPACE alarm: no member is defragmented while voter {member} does not answer")]
+    #[error(
+        "NOSPACE alarm: no member is defragmented while voter {member} does not answer: bring it back, or let it be replaced"
+    )]
     DefragmentBlocked { member: MemberId },
     // --- joining
-    #[error("waiting for slot {slot} to serve its peer URL")]
+    #[error("waiting for slot {slot} to serve its peer URL; it is taken out again if it takes too long: see its log")]
     PermitHolder { slot: Slot },
-    #[error("learner {member} in slot {slot} did not serve within {limit:?} and is taken out again")]
-    JoinOverdue { member: MemberId, slot: Slot, limit: Duration },
-    #[error("learner {member} is {behind} entries behind the leader")]
+    #[error(
+        "learner {member} is {behind} entries behind the leader: it gets its vote when it has caught up; check its disk and network if it never does"
+    )]
     CatchingUp { member: MemberId, behind: u64 },
-    #[error("learner {member} does not answer yet: {why}")]
+    #[error("learner {member} does not answer yet: {why}; it gets its vote when it does: see its log if it lasts")]
     LearnerSilent { member: MemberId, why: Blocker },
-    #[error("learner {member} is ready and waits for a second one, to keep the number of voters odd")]
+    #[error(
+        "learner {member} is ready and waits for a second one, to keep the number of voters odd; nothing is to be done"
+    )]
     WaitingForPair { member: MemberId },
-    #[error("the marker of learner {member} in slot {slot} was not seen on its disk yet")]
+    #[error(
+        "the marker of learner {member} in slot {slot} was not seen on its disk yet: it gets no vote before; check what the slot's guard says if it lasts"
+    )]
     MarkerNotSeen { member: MemberId, slot: Slot, generation: Generation },
     #[error("one learner at a time: {why}")]
     OneLearnerAtATime { why: SerialReason },
     // --- scaling
-    #[error("waiting for slot {slot} to have a healthy voter before others leave")]
+    #[error("waiting for slot {slot} to have a healthy voter before others leave: see what that slot waits for")]
     TargetNotHealthy { slot: Slot },
-    #[error("size {0} is wanted, and the members are busy with something else first")]
-    ScalePending(Size),
     // --- rolling
     #[error("{0}")]
     VersionPath(PathError),
@@ -163,19 +180,21 @@ pub enum Reason {
          version or other options"
     )]
     StillRejected { version: EtcdVersion },
-    #[error("slot {slot} restarts with etcd {version}")]
+    #[error("slot {slot} restarts with etcd {version}; what it ran before is put back if it does not serve in time")]
     Restarting { slot: Slot, version: EtcdVersion },
     #[error(
         "slot {slot} does not come back with etcd {version}, and the cluster version has moved on: it cannot go back either; set a working version"
     )]
     NoWayBack { slot: Slot, version: EtcdVersion },
-    #[error("no restart while voter {member} does not answer")]
+    #[error("no restart while voter {member} does not answer: bring it back, or let it be replaced")]
     RollBlocked { member: MemberId },
     #[error(
         "no restart while data are on their way to learner {member}: it would have to begin again; set the size back if it never catches up"
     )]
     RollWaitsForLearner { member: MemberId },
-    #[error("waiting for the storage of all members to come down to {to}")]
+    #[error(
+        "waiting for the storage of all members to come down to {to}; set the version back to call the downgrade off"
+    )]
     DowngradeRunning { to: String },
     #[error("hibernating: all disks are kept; set a size of 1 or more to wake the cluster")]
     Hibernating,

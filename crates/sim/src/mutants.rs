@@ -34,6 +34,8 @@ pub enum Mutant {
     LimitForgotten,
     /// Rule 2: who was permitted as a founder is not remembered.
     FounderForgotten,
+    /// Rule 1: the record says that a member started before it did.
+    StartedBeforeItsStart,
 }
 
 /// What the planner is told.
@@ -44,6 +46,7 @@ pub(crate) fn observation(mutant: Option<Mutant>, mut seen: Observation, state: 
         Some(Mutant::ParallelInMixed) => all_run_the_same(&mut seen),
         Some(Mutant::LimitForgotten) => nothing_tells_the_limit(&mut seen),
         Some(Mutant::FounderForgotten) => all_founders_are_new(&mut seen),
+        Some(Mutant::StartedBeforeItsStart) => whoever_has_a_name_has_started(&mut seen),
         Some(Mutant::GuardedOnce | Mutant::StartsUnnoted | Mutant::NewestLeaves) | None => {}
     }
     seen
@@ -72,6 +75,12 @@ fn all_founders_are_new(seen: &mut Observation) {
         let Some(view) = seen.ground.get(slot) else { continue };
         let instance = view.instance.known().and_then(Option::as_ref);
         seat.founder = seat.founder.take().and_then(|_| instance.map(|instance| instance.id.clone()));
+    }
+}
+
+fn whoever_has_a_name_has_started(seen: &mut Observation) {
+    for seat in seen.record.value.slots.values_mut().filter(|seat| seat.member.is_some()) {
+        seat.epoch = seat.epoch.max(1);
     }
 }
 

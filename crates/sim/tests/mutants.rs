@@ -50,6 +50,12 @@ fn a_first_start_that_is_noted_nowhere_happens_again_on_a_wiped_disk() {
 }
 
 #[test]
+fn a_start_that_is_written_down_before_it_happens_is_taken_for_a_lost_disk_over_and_over() {
+    let scope = Scope::new(vec![growing()]).budget(NO_FAULTS).mutant(Mutant::StartedBeforeItsStart);
+    assert_eq!(finds(&scope, Promises::All).map(|(found, _)| found), Some(Violation::NeverConverges));
+}
+
+#[test]
 fn a_founder_that_nobody_remembers_starts_again_when_its_permit_goes_with_it() {
     let scope = Scope { permits: Permits::GoWithTheirProcess, ..Scope::new(vec![unborn(3)]) };
     let scope = scope.budget(Budget { wipes: 1, ..NO_FAULTS }).mutant(Mutant::FounderForgotten);

@@ -152,7 +152,7 @@ impl Chronicle {
 
 #[cfg(test)]
 mod tests {
-    use etcdop_core::{size::Size, summary::MemberRow};
+    use etcdop_core::{id::MemberId, summary::MemberRow};
 
     use super::*;
 
@@ -212,16 +212,16 @@ mod tests {
 
     #[test]
     fn a_reason_is_news_once_when_it_has_held_for_a_second() {
-        let pending = |size| Reason::ScalePending(Size::ALL[size]);
+        let behind = |entries| Reason::CatchingUp { member: MemberId(1), behind: entries };
         let mut chronicle = Chronicle::default();
-        assert_eq!(reasons(&mut chronicle, &[pending(1)], Duration::ZERO), 0);
-        assert_eq!(reasons(&mut chronicle, &[pending(1)], ALMOST), 0);
-        assert_eq!(reasons(&mut chronicle, &[pending(1)], NEWS_AFTER), 1);
+        assert_eq!(reasons(&mut chronicle, &[behind(1)], Duration::ZERO), 0);
+        assert_eq!(reasons(&mut chronicle, &[behind(1)], ALMOST), 0);
+        assert_eq!(reasons(&mut chronicle, &[behind(1)], NEWS_AFTER), 1);
         // The same with other figures is no news.
-        assert_eq!(reasons(&mut chronicle, &[pending(2)], NEWS_AFTER * 2), 0);
+        assert_eq!(reasons(&mut chronicle, &[behind(2)], NEWS_AFTER * 2), 0);
         // Gone in between: it has to hold again.
         assert_eq!(reasons(&mut chronicle, &[], NEWS_AFTER * 3), 0);
-        assert_eq!(reasons(&mut chronicle, &[pending(2)], NEWS_AFTER * 4), 0);
-        assert_eq!(reasons(&mut chronicle, &[pending(2)], NEWS_AFTER * 5), 1);
+        assert_eq!(reasons(&mut chronicle, &[behind(2)], NEWS_AFTER * 4), 0);
+        assert_eq!(reasons(&mut chronicle, &[behind(2)], NEWS_AFTER * 5), 1);
     }
 }

@@ -86,7 +86,7 @@ async fn a_member_with_an_open_watch_ends_in_order_within_the_usual_patience() {
     let _watcher = client.watch(Watch::new(Keys::one("quiet"))).await.unwrap().value;
     manager.platform.hold(&[]).await;
     manager.platform.until(|ground| instance(ground).is_none()).await;
-    let how = stand.last_fate(ZERO);
+    let how = stand.how_it_ended(ZERO).await;
     assert!(how.contains("was stopped (SIGTERM)") || how.contains("exit code 0"), "{how}");
 }
 
@@ -98,7 +98,7 @@ async fn a_member_that_does_not_end_in_time_is_killed() {
     let _watcher = client.watch(Watch::new(Keys::one("quiet"))).await.unwrap().value;
     manager.platform.hold(&[]).await;
     manager.platform.until(|ground| instance(ground).is_none()).await;
-    let how = stand.last_fate(ZERO);
+    let how = stand.how_it_ended(ZERO).await;
     assert!(how.contains("SIGKILL"), "{how}");
 }
 

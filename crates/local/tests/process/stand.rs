@@ -68,11 +68,14 @@ impl Stand {
         self.cluster.directory().path().to_owned()
     }
 
-    /// What was written down last of the process in this slot.
-    pub(crate) fn last_fate(&self, slot: Slot) -> String {
-        let note = fs::read_to_string(self.slot(slot).join("run/instance.json")).unwrap();
-        let note: serde_json::Value = serde_json::from_str(&note).unwrap();
-        note["fate"].to_string()
+    /// How the process in this slot ended, which is written down a moment after it is gone.
+    pub(crate) async fn how_it_ended(&self, slot: Slot) -> String {
+        let written = async || {
+            let note = fs::read_to_string(self.slot(slot).join("run/instance.json")).unwrap();
+            let note: serde_json::Value = serde_json::from_str(&note).unwrap();
+            note["fate"]["ended"].as_str().map(str::to_owned)
+        };
+        wait_for("the end to be written down", written).await
     }
 
     pub(crate) fn slot(&self, slot: Slot) -> PathBuf {
