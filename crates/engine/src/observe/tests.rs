@@ -325,3 +325,5 @@ async fn a_member_that_its_platform_cannot_see_is_asked_all_the_same() {
     assert!(seen.roster.known().is_some());
     assert!(seen.ground[&Slot(0)].instance.unknown_since().is_some());
 }
+
+mod corruption;

@@ -6,11 +6,15 @@ use etcdop_core::{desired::Patience, observation::Probe, reason::Reason};
 use etcdop_local::binaries::{Binaries, VersionWish};
 use rstest::rstest;
 
-use crate::stage::{Setup, Stage};
+use crate::{
+    scale::learner_limits,
+    stage::{Setup, Stage},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_3_5_over_3_6_to_3_7_every_member_is_restarted_once_a_minor_and_stays_itself() {
     let (stage, witness, before) = Setup::new("3.5", 3).under_writers().await;
+    assert_eq!(learner_limits(&stage), [None].into());
     for version in ["3.6", "3.7"] {
         witness.phase(version);
         let starts = stage.starts();
@@ -19,6 +23,8 @@ async fn from_3_5_over_3_6_to_3_7_every_member_is_restarted_once_a_minor_and_sta
         let after = stage.roll_call(3).await;
         assert_eq!((&after.members, after.cluster), (&before.members, before.cluster));
         assert!(after.version().starts_with(version), "{after:?}");
+        // Who was born on 3.5 takes one learner at a time for ever (rule 3).
+        assert_eq!(learner_limits(&stage), [Some("1".to_owned())].into());
         let now = stage.starts();
         assert!(starts.iter().zip(&now).all(|(before, now)| before + 1 == *now), "{starts:?}, {now:?}");
         let saved = fs::read_dir(stage.cluster.directory().snapshots()).unwrap().flatten();

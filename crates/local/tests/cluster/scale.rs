@@ -1,11 +1,14 @@
 //! Clusters grow and shrink under writers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use etcdop_core::id::Slot;
 use rstest::rstest;
 
-use crate::{process::Process, stage::Setup};
+use crate::{
+    process::Process,
+    stage::{Setup, Stage},
+};
 
 #[rstest]
 #[case::one_three_one_on_3_5("3.5", &[1, 3, 1])]
@@ -26,6 +29,8 @@ async fn a_change_of_size_loses_nothing_and_restarts_no_voter(#[case] version: &
         stage.converged().await;
         let after = stage.roll_call(pair[1]).await;
         assert_eq!(after.cluster, before.cluster);
+        // What it was born with, for ever (rule 3); 3.5 knows no such flag.
+        assert_eq!(learner_limits(&stage), [(version != "3.5").then(|| "8".to_owned())].into());
         for (slot, id) in &before.members {
             if let Some(now) = after.members.get(slot) {
                 assert_eq!(now, id, "the member of slot {slot} is the one that was there");
@@ -36,6 +41,16 @@ async fn a_change_of_size_loses_nothing_and_restarts_no_voter(#[case] version: &
         before = after;
     }
     stage.settle(witness).await;
+}
+
+/// Every value of `--max-learners` that a member runs with; nothing for a member that runs without it.
+pub(crate) fn learner_limits(stage: &Stage) -> BTreeSet<Option<String>> {
+    let limit = |process: &Process| {
+        let arguments = process.arguments();
+        let flag = arguments.split_whitespace().find_map(|argument| argument.strip_prefix("--max-learners="));
+        flag.map(str::to_owned)
+    };
+    stage.processes().values().map(limit).collect()
 }
 
 /// Those of `processes` whose slot is among `slots`.
