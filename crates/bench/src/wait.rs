@@ -15,6 +15,8 @@ use crate::failure::Failure;
 const PACE: Duration = Duration::from_millis(5);
 /// For one look: a member that hangs is asked again.
 const LOOK: Duration = Duration::from_millis(250);
+/// Between two heartbeats of a leader: etcd's default.
+const HEARTBEAT_MS: u64 = 100;
 /// For everything.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -93,11 +95,12 @@ pub(crate) async fn leader(endpoints: &[Endpoint]) -> Result<usize, Failure> {
     .await
 }
 
-/// Lets a cluster of several members stand: for its first five seconds etcd takes no new member.
+/// Lets a cluster of several members stand: for its first five seconds etcd takes no new member. Then waits for a random part of the
+/// leader's heartbeat: a joiner gets its log with the next beat (100 ms by default), so a step that always began at the same moment
+/// after the cluster's start would be lucky or unlucky for a whole run.
 pub(crate) async fn settle(size: usize) {
-    if size > 1 {
-        sleep(Duration::from_millis(5_300)).await;
-    }
+    let stands = if size > 1 { 5_300 } else { 0 };
+    sleep(Duration::from_millis(stands + fastrand::u64(..HEARTBEAT_MS))).await;
 }
 
 /// Until a member serves its peers.
