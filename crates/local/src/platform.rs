@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -42,6 +43,9 @@ pub(crate) const PACE: Duration = Duration::from_millis(8);
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
 /// For a change, which a busy disk may take seconds to flush.
 const CHANGE: Duration = Duration::from_secs(5);
+/// Between the starts of two founders. Started at one moment they count their heartbeats in step and stand for election together: of 15
+/// births of three, two took over 2 s for a second vote, and the median was 0.66 s; 12 ms apart 0.48 s, and none took over 1 s.
+const FOUNDERS_APART: Duration = Duration::from_millis(12);
 /// For the last flush of a snapshot. Nothing waits for it but the roll.
 const SNAPSHOT: Duration = Duration::from_mins(1);
 
@@ -215,6 +219,9 @@ impl Inner {
             }
         }
         for (written, (path, text)) in files.iter().enumerate() {
+            if written > 0 {
+                thread::sleep(FOUNDERS_APART);
+            }
             // Not flushed: it is for a process, and no process outlives a power cut.
             if let Err(error) = etcdop_guard::replace(path, text) {
                 let why = format!("{} cannot be written: {error}", path.display());
