@@ -124,8 +124,10 @@ impl<P: Platform> Driver<P> {
     async fn pass(&mut self) {
         let desired = self.desired.borrow_and_update().clone();
         self.pass += 1;
+        let began = self.clock.now();
         let (seen, plan, now) =
             look_once(&mut self.observer, &*self.platform, &desired, self.clock, &mut self.backoff).await;
+        tracing::trace!(pass = self.pass, looked = ?now.since(began), reasons = ?plan.reasons, "pass");
         self.publish(now, desired, seen, plan.clone());
         let acted = match &plan.act {
             Some((step, fence)) => self.act(step, fence).await,

@@ -37,7 +37,7 @@ impl Default for Tuning {
             etcd: Options::default(),
             answer: Duration::from_secs(1),
             budget: Duration::from_millis(300),
-            newcomer: Duration::from_millis(30),
+            newcomer: Duration::from_millis(5),
             hedge: Duration::from_millis(60),
             roster: Duration::from_secs(1),
             peer_port: Duration::from_millis(150),

@@ -29,6 +29,9 @@ const VERSION_PACE: Duration = Duration::from_millis(500);
 /// Between two readings of a joiner's metrics page: collecting it slows down its start.
 const PROGRESS_PACE: Duration = Duration::from_millis(100);
 
+/// For how long a joiner's silence makes its metrics page worth reading: most answer before.
+const PROGRESS_AFTER: Duration = Duration::from_millis(150);
+
 impl Observer {
     /// Puts all questions of a pass, by what the pass before has heard.
     pub(super) fn ask(&mut self, ground: &Ground, now: Mono) {
@@ -72,7 +75,9 @@ impl Observer {
     fn ask_ports(&mut self, ground: &Ground, place: &Place, now: Mono) {
         let Some(dial) = ground.slots.get(&place.0).map(|slot| &slot.dial) else { return };
         let serves = self.ports.probe(place, now, FRESH).known().is_some();
-        let due = self.progress.last_asked(place).is_none_or(|asked| now.since(asked) >= PROGRESS_PACE);
+        let silent = self.statuses.probe(place, now, FRESH).unknown_since();
+        let due = silent.is_some_and(|since| now.since(since) >= PROGRESS_AFTER)
+            && self.progress.last_asked(place).is_none_or(|asked| now.since(asked) >= PROGRESS_PACE);
         if let Ok(peer) = self.contacts.page(&dial.peer) {
             self.ports.ask(place, now, peer_port::ask(peer, self.tuning.peer_port));
         }
