@@ -31,11 +31,12 @@ demo: etcd ## watch a real cluster being created, scaled, killed, healed and rol
 
 test: export ETCDOP_STATIC_GUARD := $(static_guard)
 test: export INSTA_UPDATE := $(if $(mandatory),no,auto)
-test: etcd guard ## run all tests, those against real etcd 3.5, 3.6 and 3.7 processes included
+test: etcd guard ## run all tests, also against real etcd processes and, as root on Linux, a real Kubernetes
 	hack/etcd/test
 	@if $(nextest); then cargo nextest run $(locked) --workspace --all-features $(if $(mandatory),--profile ci); \
 	else cargo test $(locked) --workspace --all-features --all-targets; fi
 	cargo test $(locked) --workspace --all-features --doc --quiet
+	@hack/e2e
 
 lint: ## check format, clippy, rustdoc, dependencies, scripts and documents; changes nothing
 	cargo fmt --all --check
@@ -113,8 +114,7 @@ testground-status: ## say what of it runs, and how
 	@hack/testground/status
 
 e2e: ## test the operator against the cluster of $KUBECONFIG, whose nodes have IMG (etcdop:dev)
-	@if $(nextest); then ETCDOP_E2E_IMAGE=$(IMG) ETCDOP_E2E=required cargo nextest run $(locked) --package etcdop-operator --test e2e --ignore-default-filter; \
-	else ETCDOP_E2E_IMAGE=$(IMG) ETCDOP_E2E=required cargo test $(locked) --package etcdop-operator --test e2e; fi
+	@hack/e2e here
 
 testground-test: ## test the test ground itself (boots it; minutes)
 	hack/testground/test
