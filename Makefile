@@ -113,8 +113,8 @@ testground-status: ## say what of it runs, and how
 	@hack/testground/status
 
 e2e: ## test the operator against the cluster of $KUBECONFIG, whose nodes have IMG (etcdop:dev)
-	@if $(nextest); then ETCDOP_E2E_IMAGE=$(IMG) ETCDOP_E2E=required cargo nextest run $(locked) --package etcdop-operator --test e2e --ignore-default-filter; \
-	else ETCDOP_E2E_IMAGE=$(IMG) ETCDOP_E2E=required cargo test $(locked) --package etcdop-operator --test e2e; fi
+	@if $(nextest); then ETCDOP_E2E_IMAGE=$(IMG) ETCDOP_E2E=required cargo nextest run $(locked) --package etcdop-operator --all-features --test e2e --ignore-default-filter; \
+	else ETCDOP_E2E_IMAGE=$(IMG) ETCDOP_E2E=required cargo test $(locked) --package etcdop-operator --all-features --test e2e; fi
 
 testground-test: ## test the test ground itself (boots it; minutes)
 	hack/testground/test
