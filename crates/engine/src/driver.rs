@@ -83,6 +83,7 @@ impl<P: Platform> Driver<P> {
             at: clock.now(),
             desired: desired.borrow().clone(),
             observation: Arc::new(observer.nothing(&*platform)),
+            answered_in: Vec::new(),
             plan: Plan { act: None, reasons: Vec::new(), next: Wake::Now },
             steps: Vec::new(),
             setback: None,
@@ -215,6 +216,7 @@ impl<P: Platform> Driver<P> {
             at: now,
             desired,
             observation: Arc::new(seen.observation),
+            answered_in: seen.answered_in,
             plan,
             steps: self.steps.iter().cloned().collect(),
             setback: self.backoff.setbacks(now).pop(),
@@ -264,8 +266,17 @@ pub async fn look<P: Platform>(platform: &P, desired: Desired, tuning: Tuning) -
     let mut nothing_failed = Backoff::default();
     let _ = look_once(&mut observer, platform, &desired, clock, &mut nothing_failed).await;
     let (seen, plan, now) = look_once(&mut observer, platform, &desired, clock, &mut nothing_failed).await;
-    let observation = Arc::new(seen.observation);
-    Published { pass: 1, at: now, desired, observation, plan, steps: Vec::new(), setback: None, busy: None }
+    Published {
+        pass: 1,
+        at: now,
+        desired,
+        observation: Arc::new(seen.observation),
+        answered_in: seen.answered_in,
+        plan,
+        steps: Vec::new(),
+        setback: None,
+        busy: None,
+    }
 }
 
 async fn look_once<P: Platform>(

@@ -13,8 +13,7 @@ use etcdop_etcd::{Effect, Error};
 
 use crate::{
     contact::Routes,
-    failpoint::Failpoint,
-    fence,
+    failpoint, fence,
     outcome::{CommitError, Outcome},
     platform::Platform,
     tuning::Tuning,
@@ -89,19 +88,18 @@ impl From<Outcome> for Attempt {
 pub(crate) struct Hands<P> {
     platform: Arc<P>,
     tuning: Arc<Tuning>,
-    failpoint: Failpoint,
 }
 
 impl<P> Clone for Hands<P> {
     fn clone(&self) -> Self {
-        let Self { platform, tuning, failpoint } = self;
-        Self { platform: Arc::clone(platform), tuning: Arc::clone(tuning), failpoint: failpoint.clone() }
+        let Self { platform, tuning } = self;
+        Self { platform: Arc::clone(platform), tuning: Arc::clone(tuning) }
     }
 }
 
 impl<P: Platform> Hands<P> {
     pub(crate) fn new(platform: Arc<P>, tuning: Tuning) -> Self {
-        Self { platform, tuning: Arc::new(tuning), failpoint: Failpoint::default() }
+        Self { platform, tuning: Arc::new(tuning) }
     }
 
     /// Carries out `step` if its fence still holds.
@@ -121,7 +119,7 @@ impl<P: Platform> Hands<P> {
                 Step::Etcd(step) => self.ask_etcd(routes, step).await,
             }
         };
-        self.failpoint.around(step, change).await
+        failpoint::step(step, change).await
     }
 
     async fn commit(&self, base: &RecordRevision, next: &Record) -> Attempt {

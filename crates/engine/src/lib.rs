@@ -6,6 +6,9 @@ mod contact;
 mod double;
 pub mod driver;
 mod execute;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
+#[cfg(not(feature = "failpoints"))]
 mod failpoint;
 mod fence;
 pub mod gate;

@@ -57,6 +57,8 @@ pub(crate) struct Seen {
     pub(crate) observation: Observation,
     /// Nothing may be planned on an observation whose record is an old one.
     pub(crate) record: Result<(), Blocker>,
+    /// How long members took to answer about themselves.
+    pub(crate) answered_in: Vec<Duration>,
 }
 
 /// Observes, pass after pass.
@@ -166,7 +168,7 @@ impl Observer {
         );
         let now = self.clock.now();
         let observation = self.observation(&ground, platform, desired.patience.settle, now);
-        Seen { observation, record }
+        Seen { observation, record, answered_in: self.statuses.answered_in() }
     }
 
     fn observation<P: Platform>(&mut self, ground: &Ground, platform: &P, settle: Duration, now: Mono) -> Observation {

@@ -28,6 +28,8 @@ pub struct Published {
     pub desired: Desired,
     /// What it saw. While the record cannot be read, its part is the last one that was.
     pub observation: Arc<Observation>,
+    /// How long members took to answer about themselves: every answer since the pass before.
+    pub answered_in: Vec<Duration>,
     /// What it decided.
     pub plan: Plan,
     /// The newest steps, the oldest of them first.

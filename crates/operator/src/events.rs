@@ -184,7 +184,7 @@ impl Told {
 }
 
 /// What is refused, and what keeps failing. The same words are not said again for a while.
-fn refusals(picture: &Picture<'_>) -> Vec<Happening> {
+pub(crate) fn refusals(picture: &Picture<'_>) -> Vec<Happening> {
     let warning = Happening::warning;
     let mut found: Vec<Happening> = Vec::new();
     found.extend(picture.in_the_way.map(Happening::in_the_way));

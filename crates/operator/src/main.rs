@@ -10,6 +10,7 @@ mod health;
 mod logging;
 mod metrics;
 mod platform;
+mod requests;
 mod resource;
 mod run;
 mod status;

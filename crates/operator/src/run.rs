@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{Client, Config};
+use kube::Config;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Semaphore,
@@ -21,6 +21,7 @@ use crate::{
         Surroundings,
         reach::{self, Way},
     },
+    requests,
     resource::Site,
 };
 
@@ -47,11 +48,12 @@ async fn operate(arguments: Run) -> Result<(), String> {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
     let own_namespace = config.default_namespace.clone();
-    let client = Client::try_from(config).map_err(|error| format!("no client for the Kubernetes cluster: {error}"))?;
+    let metrics = Arc::new(Metrics::default());
+    let client = requests::client(config, &metrics);
+    let client = client.map_err(|error| format!("no client for the Kubernetes cluster: {error}"))?;
 
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_on_signal(stop.clone()));
-    let metrics = Arc::new(Metrics::default());
     let ready = Readiness::default();
     let servers =
         health::serve(arguments.metrics_addr, arguments.health_addr, Arc::clone(&metrics), ready.clone()).await?;

@@ -38,6 +38,8 @@ struct Inquiry<T> {
     /// When the first question after the last answer was put.
     unanswered_since: Option<Mono>,
     standing: Standing,
+    /// How long the newest answer took, until somebody wants to know.
+    took: Option<Duration>,
     last: Option<Result<(Mono, T), Blocker>>,
 }
 
@@ -109,6 +111,7 @@ where
             put: Instant::now(),
             unanswered_since: None,
             standing: Standing::Newcomer,
+            took: None,
             last: None,
         });
         if inquiry.running.is_some() {
@@ -126,6 +129,11 @@ where
     /// When the newest question was put.
     pub(crate) fn last_asked(&self, key: &K) -> Option<Mono> {
         self.by_key.get(key).map(|inquiry| inquiry.asked)
+    }
+
+    /// How long the newest answers took that came since this was called last.
+    pub(crate) fn answered_in(&mut self) -> Vec<Duration> {
+        self.by_key.values_mut().filter_map(|inquiry| inquiry.took.take()).collect()
     }
 
     /// Drops what is known of all others, and what is still on its way to them.
@@ -174,7 +182,9 @@ where
         match result {
             Ok(value) => {
                 inquiry.unanswered_since = None;
-                inquiry.standing = inquiry.standing.after_answer_in(inquiry.put.elapsed());
+                let took = inquiry.put.elapsed();
+                inquiry.took = Some(took);
+                inquiry.standing = inquiry.standing.after_answer_in(took);
                 inquiry.last = Some(Ok((inquiry.asked, value)));
             }
             Err(why) => inquiry.last = Some(Err(why)),
@@ -300,6 +310,8 @@ mod tests {
         questions.ask(&"a", mono(6000), answers(9));
         questions.settle(patience()).await;
         assert_eq!(questions.probe(&"a", mono(6001), FRESH).known(), Some(&9), "quick again, waited for again");
+        assert_eq!(questions.answered_in(), [Duration::from_millis(1)]);
+        assert_eq!(questions.answered_in(), []);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,16 @@
 //! Item 1: clusters come into being, go, and come back.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use etcdop_api::Phase;
+use futures::future::join_all;
 use kube::api::DeleteParams;
 use serde_json::json;
 
 use crate::stage::{Stage, create, make_namespace, selector};
+
+/// By how much a cluster may be slower beside one that hangs: a loaded machine, not a wait for an answer.
+const BESIDE_ONE_THAT_HANGS: Duration = Duration::from_secs(5);
 
 async fn creates(test: &str, size: i64) {
     let Some(stage) = Stage::declare(test, size).await else { return };
@@ -93,5 +99,51 @@ async fn a_stranger_of_our_name_is_refused_and_left_alone() {
     };
     stage.until("refused", refused).await;
     assert_eq!(maps.get("demo-members").await.unwrap().data.unwrap()["record"], "theirs");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_clusters_at_once_all_come_to_be() {
+    let Some(mut stage) = Stage::bare("ten").await else { return };
+    stage.run_operator(&[]);
+    let clusters: Vec<Stage> = (0..10).map(|number| stage.beside(&format!("c{number}"))).collect();
+    join_all(clusters.iter().map(|cluster| cluster.create(json!({ "size": 3 })))).await;
+    join_all(clusters.iter().map(Stage::converged)).await;
+    let mut ids = BTreeSet::new();
+    for cluster in &clusters {
+        assert_eq!(cluster.restarts().await, 0, "a member of {} was restarted", cluster.name);
+        ids.insert(cluster.status().await.cluster_id);
+    }
+    assert_eq!(ids.len(), 10, "ten clusters, not fewer: {ids:?}");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_hangs_never_delays_another_one() {
+    let Some(mut stage) = Stage::bare("hung").await else { return };
+    stage.run_operator(&[]);
+    let (hangs, lives) = (stage.beside("hangs"), stage.beside("lives"));
+    hangs.create(json!({ "size": 3 })).await;
+    lives.create(json!({ "size": 1 })).await;
+    hangs.converged().await;
+    lives.converged().await;
+    lives.scale(3).await;
+    let usual = lives.converged().await;
+    lives.scale(1).await;
+    lives.converged().await;
+    let pods: Vec<String> = (0..3).map(|slot| format!("{}/{}", stage.namespace, hangs.pod(slot))).collect();
+    for pod in &pods {
+        let Some(_) = stage.ground.script("pod", &["freeze", pod, "etcd"]).await else { return stage.end().await };
+    }
+    // Its loop has work, too, and nobody who answers.
+    hangs.scale(5).await;
+    lives.scale(3).await;
+    let beside = lives.converged().await;
+    assert!(beside < usual + BESIDE_ONE_THAT_HANGS, "{beside:?} beside a cluster that hangs, {usual:?} without one");
+    assert!(hangs.status().await.ready_members < 3, "it was not there to hang");
+    for pod in &pods {
+        stage.ground.script("pod", &["thaw", pod, "etcd"]).await;
+    }
+    hangs.converged().await;
     stage.end().await;
 }

@@ -5,14 +5,22 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml allows it in tests; this reaches their helpers")]
 
 mod admission;
+mod commands;
 mod create;
+mod deployed;
 mod disk;
+mod election;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod ground;
 mod guide;
 mod hibernate;
 mod lacking;
+mod lived;
+mod metrics;
 mod operator;
 mod pod;
+mod process;
 mod roll;
 mod scale;
 mod stage;

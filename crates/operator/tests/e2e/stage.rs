@@ -58,15 +58,35 @@ impl Stage {
 
     /// As [`Self::declare`], with these fields of the spec.
     pub(crate) async fn declare_with(test: &str, spec: Value) -> Option<Self> {
+        let mut stage = Self::bare(test).await?;
+        stage.run_operator(&[]);
+        stage.create(spec).await;
+        Some(stage)
+    }
+
+    /// A namespace, and nothing in it.
+    pub(crate) async fn bare(test: &str) -> Option<Self> {
         let ground = Ground::find().await?;
         let namespace = format!("e2e-{test}-{}", std::process::id());
         make_namespace(&ground.client, &namespace).await;
-        let operator = Operator::start(&ground, &[&namespace], &[]);
-        let name = "demo".to_owned();
+        Some(Self::at(ground, &namespace, "demo"))
+    }
+
+    /// A cluster of this name in a namespace that is there.
+    pub(crate) fn at(ground: Ground, namespace: &str, name: &str) -> Self {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let (endpoints, follower) = follow(ground.client.clone(), &namespace, &name);
-        let stage = Self { ground, namespace, name, operator, endpoints, follower };
-        stage.create(spec).await;
-        Some(stage)
+        Self { ground, namespace, name, operator: Operator::none(), endpoints, follower }
+    }
+
+    /// Another cluster in the same namespace, kept by the same operator.
+    pub(crate) fn beside(&self, name: &str) -> Self {
+        Self::at(self.ground.clone(), &self.namespace, name)
+    }
+
+    /// An operator for this namespace, in place of the one before.
+    pub(crate) fn run_operator(&mut self, environment: &[(&str, String)]) {
+        self.operator = Operator::start(&self.ground, &[&self.namespace], environment);
     }
 
     /// Creates the resource.
@@ -130,11 +150,7 @@ impl Stage {
         async move {
             let begin = Instant::now();
             let size = self.resources().get(&self.name).await.unwrap().spec.size;
-            let ready = move |status: &EtcdClusterStatus| {
-                let rests = status.phase == Some(Phase::Running) && status.operation.is_none();
-                rests && i64::from(status.ready_members) == size && i64::from(status.current_size) == size
-            };
-            self.shows(&format!("converged ({caller})"), ready).await;
+            self.shows(&format!("converged ({caller})"), |status| rests(status, size)).await;
             let took = begin.elapsed();
             self.roll_call(usize::try_from(size).unwrap()).await;
             eprintln!("{}: as declared with {size} after {took:?}", self.namespace);
@@ -257,7 +273,7 @@ impl Stage {
     /// Another operator goes on where the last one was killed.
     pub(crate) async fn restart_operator(&mut self) {
         self.operator.kill().await;
-        self.operator = Operator::start(&self.ground, &[&self.namespace], &[]);
+        self.run_operator(&[]);
     }
 
     /// How often containers of etcd were restarted by themselves, in Pods that are to stay.
@@ -273,6 +289,12 @@ impl Stage {
         let namespaces: Api<Namespace> = Api::all(self.ground.client.clone());
         namespaces.delete(&self.namespace, &DeleteParams::default()).await.unwrap();
     }
+}
+
+/// Whether the status is that of a cluster of this size which is as declared.
+pub(crate) fn rests(status: &EtcdClusterStatus, size: i64) -> bool {
+    let rests = status.phase == Some(Phase::Running) && status.operation.is_none();
+    rests && i64::from(status.ready_members) == size && i64::from(status.current_size) == size
 }
 
 /// Creates a resource with the fields of `spec`, and the rest as the tests have it.
