@@ -114,7 +114,8 @@ testground-status: ## say what of it runs, and how
 
 e2e: ## test the operator against the cluster of $KUBECONFIG, whose nodes have IMG (etcdop:dev)
 	@if $(nextest); then ETCDOP_E2E_IMAGE=$(IMG) ETCDOP_E2E=required cargo nextest run $(locked) --package etcdop-operator --test e2e --ignore-default-filter; \
-	else ETCDOP_E2E_IMAGE=$(IMG) ETCDOP_E2E=required cargo test $(locked) --package etcdop-operator --test e2e; fi
+	else export ETCDOP_E2E_IMAGE=$(IMG) ETCDOP_E2E=required; cargo test $(locked) --package etcdop-operator --test e2e -- --skip alone:: && \
+	cargo test $(locked) --package etcdop-operator --test e2e -- --test-threads 1 alone::; fi
 
 testground-test: ## test the test ground itself (boots it; minutes)
 	hack/testground/test

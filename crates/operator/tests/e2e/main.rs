@@ -5,14 +5,23 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml allows it in tests; this reaches their helpers")]
 
 mod admission;
+mod alone;
+mod binding;
+mod copies;
 mod create;
 mod disk;
+mod facts;
 mod ground;
 mod guide;
 mod hibernate;
 mod lacking;
+mod network;
+mod objects;
 mod operator;
+mod paused;
 mod pod;
+mod quorum;
+mod requests;
 mod roll;
 mod scale;
 mod stage;
