@@ -32,8 +32,11 @@ use crate::{
 };
 
 mod backoff;
+mod onlooker;
 mod pace;
 mod passage;
+
+pub use self::onlooker::{Onlooker, look};
 
 /// Keeps one cluster.
 #[derive(Debug)]
@@ -251,19 +254,6 @@ impl<P: Platform> Driver<P> {
             self.conclude(errand.step, attempt, errand.began);
         }
     }
-}
-
-/// Looks once, without doing anything: for showing a cluster that another manager keeps. What needs more than one look is
-/// looked for twice.
-pub async fn look<P: Platform>(platform: &P, desired: Desired, tuning: Tuning) -> Published {
-    let clock = Clock::start();
-    // Everybody is a newcomer to somebody who looks once.
-    let mut observer = Observer::new(clock, Tuning { newcomer: tuning.budget, ..tuning });
-    let mut nothing_failed = Backoff::default();
-    let _ = look_once(&mut observer, platform, &desired, clock, &mut nothing_failed).await;
-    let (seen, plan, now) = look_once(&mut observer, platform, &desired, clock, &mut nothing_failed).await;
-    let observation = Arc::new(seen.observation);
-    Published { pass: 1, at: now, desired, observation, plan, steps: Vec::new(), setback: None, busy: None }
 }
 
 async fn look_once<P: Platform>(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use etcdop_api::{Cluster, EtcdCluster, Mode, Phase};
 use etcdop_core::{desired::Desired, launch::LaunchSpec};
 use etcdop_engine::{
-    driver::{Driver, look},
+    driver::{Driver, Onlooker},
     platform::Platform,
     publish::Published,
     tuning::Tuning,
@@ -249,9 +249,10 @@ impl Keeper {
     async fn watch(&mut self, cluster: Arc<Cluster>, reporter: &mut Reporter) {
         let (_clusters, current) = watch::channel(Arc::clone(&cluster));
         let platform = KubernetesPlatform::new(self.shared.around.clone(), current);
+        let mut onlooker = Onlooker::new(tuning());
         reporter.begin();
         loop {
-            let pass: Published = Box::pin(look(&platform, desired(&cluster), Tuning::default())).await;
+            let pass: Published = Box::pin(onlooker.look(&platform, desired(&cluster))).await;
             reporter.take(&cluster, pass, aside(&platform, None)).await;
             reporter.write().await;
             tokio::select! {
