@@ -32,8 +32,11 @@ use crate::{
 };
 
 mod backoff;
+mod onlooker;
 mod pace;
 mod passage;
+
+pub use self::onlooker::{Onlooker, look};
 
 /// Keeps one cluster.
 #[derive(Debug)]
@@ -254,28 +257,6 @@ impl<P: Platform> Driver<P> {
             let attempt = ended.unwrap_or_else(|error| Outcome::Unknown(error.to_string()).into());
             self.conclude(errand.step, attempt, errand.began);
         }
-    }
-}
-
-/// Looks once, without doing anything: for showing a cluster that another manager keeps. What needs more than one look is
-/// looked for twice.
-pub async fn look<P: Platform>(platform: &P, desired: Desired, tuning: Tuning) -> Published {
-    let clock = Clock::start();
-    // Everybody is a newcomer to somebody who looks once.
-    let mut observer = Observer::new(clock, Tuning { newcomer: tuning.budget, ..tuning });
-    let mut nothing_failed = Backoff::default();
-    let _ = look_once(&mut observer, platform, &desired, clock, &mut nothing_failed).await;
-    let (seen, plan, now) = look_once(&mut observer, platform, &desired, clock, &mut nothing_failed).await;
-    Published {
-        pass: 1,
-        at: now,
-        desired,
-        observation: Arc::new(seen.observation),
-        answered_in: seen.answered_in,
-        plan,
-        steps: Vec::new(),
-        setback: None,
-        busy: None,
     }
 }
 

@@ -30,6 +30,7 @@ use tokio::{
 
 use self::{
     chores::{Chores, chores},
+    drift::Drift,
     lacking::Lacking,
     objects::{Objects, Reader, Wished},
     reach::Reach,
@@ -42,6 +43,7 @@ mod answer;
 pub(crate) mod call;
 mod chores;
 mod disk;
+mod drift;
 mod ensure;
 mod kept;
 mod lacking;
@@ -88,6 +90,7 @@ struct Inner {
     reach: Reach,
     reports: Reports,
     chores: Chores,
+    drift: Drift,
     safeguards: Safeguards,
     changed: Notify,
     rest: Rest,
@@ -112,6 +115,7 @@ impl KubernetesPlatform {
             reach,
             reports: Reports::default(),
             chores: Chores::default(),
+            drift: Drift::default(),
             safeguards,
             changed: Notify::new(),
             rest: Rest::default(),
@@ -194,7 +198,11 @@ impl Inner {
         let mut ground = look::ground(&view);
         ground.safeguards = self.safeguards.list();
         // A paused cluster is left as it is.
-        let due = if cluster.mode == Mode::Managed { chores(&view, &ground) } else { Vec::new() };
+        let mut due = Vec::new();
+        if cluster.mode == Mode::Managed {
+            due = chores(&view, &ground);
+            due.extend(self.drift.chore(&cluster, &objects));
+        }
         let objects = Arc::new(objects);
         *self.seen() = Arc::clone(&objects);
         self.chores.start(self, due);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use etcdop_api::{Cluster, EtcdCluster, Mode, Phase};
 use etcdop_core::{desired::Desired, launch::LaunchSpec};
 use etcdop_engine::{
-    driver::{Driver, look},
+    driver::{Driver, Onlooker},
     platform::Platform,
     publish::Published,
     tuning::Tuning,
@@ -25,7 +25,7 @@ use super::{
 use crate::{platform::KubernetesPlatform, resource::pod};
 
 /// Between two looks at a cluster that something keeps from being looked at.
-const BLOCKED_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+const BLOCKED_LOOK: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Between two looks at a paused cluster that nothing wakes.
 const PAUSED_LOOK: std::time::Duration = std::time::Duration::from_secs(2);
@@ -60,9 +60,13 @@ fn wish(resource: &EtcdCluster) -> Wish {
     }
 }
 
+/// The longest wait between two looks at a cluster that waits for something: a look is a dozen requests, and what is waited for longer
+/// than half a minute may take days.
+const SLOWEST: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Members of one data centre, many clusters of which are at rest: asked for their health less often than one alone would be.
 fn tuning() -> Tuning {
-    Tuning { health: HEALTH, ..Tuning::default() }
+    Tuning { health: HEALTH, slowest_pace: SLOWEST, ..Tuning::default() }
 }
 
 /// What the planner is told.
@@ -245,9 +249,10 @@ impl Keeper {
     async fn watch(&mut self, cluster: Arc<Cluster>, reporter: &mut Reporter) {
         let (_clusters, current) = watch::channel(Arc::clone(&cluster));
         let platform = KubernetesPlatform::new(self.shared.around.clone(), current);
+        let mut onlooker = Onlooker::new(tuning());
         reporter.begin();
         loop {
-            let pass: Published = Box::pin(look(&platform, desired(&cluster), Tuning::default())).await;
+            let pass: Published = Box::pin(onlooker.look(&platform, desired(&cluster))).await;
             reporter.take(&cluster, pass, aside(&platform, None)).await;
             reporter.write().await;
             tokio::select! {

@@ -95,13 +95,18 @@ fn value(object: &impl Serialize) -> Result<Value, String> {
     serde_json::to_value(object).map_err(|error| error.to_string())
 }
 
+/// What selects is one value to the API server: one more label in it, and it selects something else.
+const WHOLE: [&str; 2] = ["selector", "matchLabels"];
+
 /// Whether everything that is wanted is there; what else is there was filled in by the server, or belongs to somebody else.
 fn is_covered(wanted: &Value, found: &Value) -> bool {
     match (wanted, found) {
         (Value::Null, _) => true,
         (Value::Object(wanted), Value::Object(found)) => wanted.iter().all(|(key, wanted)| {
             let empty = wanted.is_null() || wanted.as_object().is_some_and(serde_json::Map::is_empty);
-            found.get(key).map_or(empty, |found| is_covered(wanted, found))
+            let covers =
+                |found| if WHOLE.contains(&key.as_str()) { wanted == found } else { is_covered(wanted, found) };
+            found.get(key).map_or(empty, covers)
         }),
         (Value::Array(wanted), Value::Array(found)) => {
             wanted.len() == found.len() && wanted.iter().zip(found).all(|(wanted, found)| is_covered(wanted, found))
@@ -123,6 +128,11 @@ mod tests {
     #[case::taken_away(json!({"spec": {"a": 1}}), json!({"spec": {}}), false)]
     #[case::one_more_port(json!({"ports": [{"port": 1}]}), json!({"ports": [{"port": 1}, {"port": 2}]}), false)]
     #[case::defaults_inside_a_list(json!({"ports": [{"port": 1}]}), json!({"ports": [{"port": 1, "protocol": "TCP"}]}), true)]
+    #[case::one_more_label(json!({"metadata": {"labels": {"a": "1"}}}), json!({"metadata": {"labels": {"a": "1", "b": "2"}}}), true)]
+    #[case::selects_less(json!({"selector": {"a": "1"}}), json!({"selector": {"a": "1", "b": "2"}}), false)]
+    #[case::selects_the_same(
+        json!({"selector": {"matchLabels": {"a": "1"}}}), json!({"selector": {"matchLabels": {"a": "1"}}}), true
+    )]
     #[case::nothing_asked_for(json!({"metadata": {"annotations": {}}}), json!({"metadata": {}}), true)]
     fn an_object_is_as_it_should_be(#[case] wanted: Value, #[case] found: Value, #[case] covered: bool) {
         assert_eq!(is_covered(&wanted, &found), covered);

@@ -66,6 +66,8 @@ pub(crate) enum Chore {
     GiveUp { slot: Slot, uid: String },
     /// Let the garbage collector take the claim along with the resource, or not.
     Own { slot: Slot, uid: String, owners: String },
+    /// Write the StatefulSet again, which somebody else has changed.
+    PutBack { generation: i64 },
     /// Ask for a larger disk.
     Grow { slot: Slot, uid: String, size: String },
 }
@@ -317,6 +319,7 @@ impl Inner {
                 gone(change(pods.delete(&names::pod(&cluster.name, *slot), &delete(uid))).await)
             }
             Chore::GiveUp { slot, uid } => self.give_up(*slot, uid).await,
+            Chore::PutBack { .. } => self.put_back().await,
         }
     }
 

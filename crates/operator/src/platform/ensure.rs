@@ -153,7 +153,9 @@ impl Inner {
         let renderable = launch.as_ref().is_some_and(|launch| launch.template.rendering == pod::digest(cluster));
         let keeps_template = objects.stateful_set.is_some() && (launch.is_none() || (!renderable && launch == now));
         if keeps_template {
-            return change(sets.patch(&name, &patch(), &Patch::Merge(layout_patch(slots, replicas)?))).await.map(drop);
+            let set = change(sets.patch(&name, &patch(), &Patch::Merge(layout_patch(slots, replicas)?))).await?;
+            self.drift.wrote(&set);
+            return Ok(());
         }
         // Nothing is declared and nothing was: there is nothing to make.
         let Some(launch) = launch else { return Ok(()) };
@@ -168,7 +170,9 @@ impl Inner {
                 spec.template = template;
             }
         }
-        change(sets.patch(&name, &apply(), &Patch::Apply(&wanted))).await.map(drop)
+        let set = change(sets.patch(&name, &apply(), &Patch::Apply(&wanted))).await?;
+        self.drift.wrote(&set);
+        Ok(())
     }
 
     /// The template that started this before, out of the StatefulSet's history.

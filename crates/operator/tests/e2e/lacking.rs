@@ -1,5 +1,7 @@
 //! Item 13: what the cluster around does not give is said within seconds, with what to do, and heals by itself.
 
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::{
     Api,
@@ -7,7 +9,13 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::{
+    facts::{condition, says},
+    stage::Stage,
+};
+
+/// What only the cluster around can tell is told within this.
+const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storage_class_that_does_not_exist_is_named() {
@@ -16,7 +24,23 @@ async fn a_storage_class_that_does_not_exist_is_named() {
     let told = |status: &etcdop_api::EtcdClusterStatus| {
         status.message.as_deref().is_some_and(|message| message.contains("StorageClass nowhere does not exist"))
     };
-    stage.shows("told", told).await;
+    let begin = Instant::now();
+    let status = stage.shows("told", told).await;
+    assert!(begin.elapsed() < SOON, "told after {:?}", begin.elapsed());
+    assert!(condition(&status, "Degraded", "True").starts_with("Lacking"), "{status:#?}");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_that_fit_no_node_are_told_and_heal_by_themselves() {
+    let spec = json!({ "size": 1, "podTemplate": { "nodeSelector": { "example.com/nowhere": "1" } } });
+    let Some(stage) = Stage::declare_with("no-node", spec).await else { return };
+    let begin = Instant::now();
+    let told = stage.shows("told", |status| says(status, "not scheduled: 0/")).await;
+    assert!(begin.elapsed() < SOON, "told after {:?}", begin.elapsed());
+    assert!(!condition(&told, "Available", "False").is_empty(), "{told:#?}");
+    stage.edit(json!({ "podTemplate": null })).await;
+    stage.converged().await;
     stage.end().await;
 }
 

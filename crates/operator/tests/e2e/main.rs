@@ -5,11 +5,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml allows it in tests; this reaches their helpers")]
 
 mod admission;
+mod alone;
+mod binding;
 mod commands;
+mod copies;
 mod create;
 mod deployed;
 mod disk;
 mod election;
+mod facts;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod ground;
@@ -18,9 +22,14 @@ mod hibernate;
 mod lacking;
 mod lived;
 mod metrics;
+mod network;
+mod objects;
 mod operator;
+mod paused;
 mod pod;
 mod process;
+mod quorum;
+mod requests;
 mod roll;
 mod scale;
 mod stage;

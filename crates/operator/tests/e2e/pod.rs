@@ -1,6 +1,8 @@
 //! Item 4: Pods are deleted, containers are killed; members come back on their disks.
 
-use crate::stage::Stage;
+use std::process::Command;
+
+use crate::{facts::says, ground::Ground, stage::Stage};
 
 /// Deletes these Pods of three; the same members come back.
 async fn lives_through_deletion(stage: &Stage, slots: &[usize]) {
@@ -59,6 +61,26 @@ async fn killed_containers_are_restarted_on_their_disks() {
         stage.converged().await;
         assert_eq!(stage.members().await, before, "the same members on the same disks");
     }
+    stage.settle(witness).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd_that_hangs_is_restarted_on_its_disk() {
+    let Some(ground) = Ground::to_break().await else { return };
+    let stage = Stage::on(ground, "hangs", serde_json::json!({ "size": 3 }), &[]).await;
+    stage.converged().await;
+    let witness = stage.witness().await;
+    let before = stage.members().await;
+    let pod = stage.path(&stage.pod(stage.leader().await));
+    // Not the freezer: what is in it can't be killed either.
+    let processes = stage.ground.script("pod", &["pids", &pod, "etcd"]).await.unwrap();
+    let stopped = Command::new("kill").arg("-STOP").args(processes.split_whitespace()).status().unwrap();
+    assert!(stopped.success());
+    stage.shows("told", |status| says(status, "is silent for")).await;
+    stage.until("restarted", || async { stage.restarts().await == 1 }).await;
+    stage.converged().await;
+    assert_eq!(stage.members().await, before, "the same members on the same disks");
     stage.settle(witness).await;
     stage.end().await;
 }

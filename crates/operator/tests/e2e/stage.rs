@@ -17,14 +17,20 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::{ground::Ground, operator::Operator};
 
 /// For everything that is waited for; far more than it takes, also on a loaded machine.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
+/// For one list of Pods.
+const LIST: Duration = Duration::from_secs(5);
 /// Between two looks.
-const PACE: Duration = Duration::from_millis(50);
+pub(crate) const PACE: Duration = Duration::from_millis(50);
 /// Of all writers of a test.
 const WRITES: NonZeroU32 = NonZeroU32::new(60).unwrap();
 
@@ -34,6 +40,8 @@ pub(crate) struct Stage {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) operator: Operator,
+    /// Of its operators.
+    environment: Vec<(&'static str, String)>,
     endpoints: watch::Receiver<Vec<Endpoint>>,
     follower: JoinHandle<()>,
 }
@@ -58,25 +66,33 @@ impl Stage {
 
     /// As [`Self::declare`], with these fields of the spec.
     pub(crate) async fn declare_with(test: &str, spec: Value) -> Option<Self> {
-        let mut stage = Self::bare(test).await?;
-        stage.run_operator(&[]);
+        Some(Self::on(Ground::find().await?, test, spec, &[]).await)
+    }
+
+    /// As [`Self::declare_with`], on this ground, with an operator that has these environment variables.
+    pub(crate) async fn on(ground: Ground, test: &str, spec: Value, environment: &[(&'static str, String)]) -> Self {
+        let mut stage = Self::bare_on(ground, test).await;
+        stage.run_operator(environment);
         stage.create(spec).await;
-        Some(stage)
+        stage
     }
 
     /// A namespace, and nothing in it.
     pub(crate) async fn bare(test: &str) -> Option<Self> {
-        let ground = Ground::find().await?;
+        Some(Self::bare_on(Ground::find().await?, test).await)
+    }
+
+    async fn bare_on(ground: Ground, test: &str) -> Self {
         let namespace = format!("e2e-{test}-{}", std::process::id());
         make_namespace(&ground.client, &namespace).await;
-        Some(Self::at(ground, &namespace, "demo"))
+        Self::at(ground, &namespace, "demo")
     }
 
     /// A cluster of this name in a namespace that is there.
     pub(crate) fn at(ground: Ground, namespace: &str, name: &str) -> Self {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let (endpoints, follower) = follow(ground.client.clone(), &namespace, &name);
-        Self { ground, namespace, name, operator: Operator::none(), endpoints, follower }
+        Self { ground, namespace, name, operator: Operator::none(), environment: Vec::new(), endpoints, follower }
     }
 
     /// Another cluster in the same namespace, kept by the same operator.
@@ -84,9 +100,10 @@ impl Stage {
         Self::at(self.ground.clone(), &self.namespace, name)
     }
 
-    /// An operator for this namespace, in place of the one before.
-    pub(crate) fn run_operator(&mut self, environment: &[(&str, String)]) {
-        self.operator = Operator::start(&self.ground, &[&self.namespace], environment);
+    /// An operator for this namespace with these environment variables, in place of the one before.
+    pub(crate) fn run_operator(&mut self, environment: &[(&'static str, String)]) {
+        self.environment = environment.to_vec();
+        self.start_operator();
     }
 
     /// Creates the resource.
@@ -273,7 +290,18 @@ impl Stage {
     /// Another operator goes on where the last one was killed.
     pub(crate) async fn restart_operator(&mut self) {
         self.operator.kill().await;
-        self.run_operator(&[]);
+        self.start_operator();
+    }
+
+    /// An operator instead of the one that was killed.
+    pub(crate) fn start_operator(&mut self) {
+        self.operator = Operator::start(&self.ground, &[&self.namespace], &self.environment);
+    }
+
+    /// As [`Self::restart_operator`], with another environment.
+    pub(crate) async fn restart_operator_with(&mut self, environment: &[(&'static str, String)]) {
+        self.operator.kill().await;
+        self.run_operator(environment);
     }
 
     /// How often containers of etcd were restarted by themselves, in Pods that are to stay.
@@ -330,13 +358,18 @@ pub(crate) fn selector(name: &str) -> ListParams {
 
 /// Where each Pod's etcd is reached.
 pub(crate) async fn addresses(client: &Client, namespace: &str, name: &str) -> Vec<(String, Endpoint)> {
+    known_addresses(client, namespace, name).await.unwrap_or_default()
+}
+
+/// The same; `None` when the API server does not say.
+async fn known_addresses(client: &Client, namespace: &str, name: &str) -> Option<Vec<(String, Endpoint)>> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let Ok(pods) = pods.list(&selector(name)).await else { return Vec::new() };
+    let pods = timeout(LIST, pods.list(&selector(name))).await.ok()?.ok()?;
     let addresses = pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).filter_map(|pod| {
         let ip = pod.status.as_ref()?.pod_ip.clone()?;
         Some((pod.name_any(), format!("http://{ip}:2379").parse().ok()?))
     });
-    addresses.collect()
+    Some(addresses.collect())
 }
 
 pub(crate) fn etcd(endpoint: Endpoint) -> EtcdClient {
@@ -350,9 +383,10 @@ fn follow(client: Client, namespace: &str, name: &str) -> (watch::Receiver<Vec<E
     let sender = Arc::new(sender);
     let task = tokio::spawn(async move {
         loop {
-            let found: Vec<Endpoint> =
-                addresses(&client, &namespace, &name).await.into_iter().map(|(_, endpoint)| endpoint).collect();
-            sender.send_if_modified(|known| std::mem::replace(known, found.clone()) != found);
+            if let Some(found) = known_addresses(&client, &namespace, &name).await {
+                let found: Vec<Endpoint> = found.into_iter().map(|(_, endpoint)| endpoint).collect();
+                sender.send_if_modified(|known| std::mem::replace(known, found.clone()) != found);
+            }
             sleep(PACE * 2).await;
         }
     });

@@ -11,9 +11,12 @@ pub(super) fn startup() -> Probe {
     Probe { period_seconds: Some(1), timeout_seconds: Some(2), failure_threshold: Some(86_400), ..get("/livez") }
 }
 
-/// Whether etcd hangs. Half a minute: a disk may stall.
+/// Whether etcd hangs. Half a minute: a disk may stall. Whoever hangs does not hear SIGTERM either, so he is not waited for as long as
+/// one that ends in peace.
 pub(super) fn liveness() -> Probe {
-    Probe { period_seconds: Some(5), timeout_seconds: Some(5), failure_threshold: Some(6), ..get("/livez") }
+    let probe =
+        Probe { period_seconds: Some(5), timeout_seconds: Some(5), failure_threshold: Some(6), ..get("/livez") };
+    Probe { termination_grace_period_seconds: Some(5), ..probe }
 }
 
 /// Whether clients are served.
