@@ -17,7 +17,7 @@ pub(crate) const HELP: &str = "\
 etcdop-guard: decides whether etcd may start on this disk, then becomes etcd
 
 Usage: etcdop-guard --marker PATH --data-dir PATH --seat PATH [--seat PATH] --permit PATH --ledger PATH --status PATH
-                    [--instance ID] [--report ADDRESS] [--termination PATH] -- ETCD [ARGS]...
+                    [--instance ID] [--report ADDRESS] [--termination PATH] [--rehearse ADDRESS] -- ETCD [ARGS]...
        etcdop-guard report --marker PATH --data-dir PATH --status PATH --report ADDRESS
 
   --marker PATH    what the disk says it is; on the data volume, written here
@@ -31,6 +31,8 @@ Usage: etcdop-guard --marker PATH --data-dir PATH --seat PATH [--seat PATH] --pe
   --report ADDRESS IP:PORT where a process beside this one answers every HTTP request with what the disk and the status
                    say, before etcd starts and while it runs; 'report' is what that process is started with
   --termination PATH  the report of a refusal; written in place, for a container's termination log
+  --rehearse ADDRESS  IP:PORT of etcd's metrics, without TLS: a member that joins starts twice, first beside the guard until it
+                   has the cluster's data, then for good. For containers only, which end with their first process
   --help, --version
 
 It waits until seat and permit are there; SIGTERM ends it at once, except as process 1 of a container, where the
@@ -64,6 +66,8 @@ pub(crate) struct Arguments {
     pub(crate) instance: Option<InstanceId>,
     /// Where to report while this process lives.
     pub(crate) report: Option<SocketAddr>,
+    /// Where a joiner shows that it has the cluster's data.
+    pub(crate) rehearse: Option<SocketAddr>,
     pub(crate) etcd: EtcdCommand,
 }
 
@@ -103,7 +107,7 @@ pub(crate) enum Usage {
     Twice(&'static str),
     NoValue(&'static str),
     BadInstance(String),
-    BadAddress(OsString),
+    BadAddress(&'static str, OsString),
     NoCommand,
     LedgerOnData,
     NoDataDir(PathBuf),
@@ -120,8 +124,8 @@ impl fmt::Display for Usage {
             Self::Twice(option) => write!(f, "{option} is there twice"),
             Self::NoValue(option) => write!(f, "{option} needs a value"),
             Self::BadInstance(why) => write!(f, "--instance cannot be used: {why}"),
-            Self::BadAddress(text) => {
-                write!(f, "--report wants IP:PORT, as in 0.0.0.0:2378, not '{}'", text.display())
+            Self::BadAddress(option, text) => {
+                write!(f, "{option} wants IP:PORT, as in 0.0.0.0:2378, not '{}'", text.display())
             }
             Self::NoCommand => f.write_str("etcd's own command is missing: -- ETCD [ARGS]..."),
             Self::LedgerOnData => {
@@ -146,7 +150,7 @@ impl fmt::Display for Usage {
     }
 }
 
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 11] = [
     "--marker",
     "--data-dir",
     "--seat",
@@ -156,11 +160,12 @@ const OPTIONS: [&str; 10] = [
     "--instance",
     "--report",
     "--termination",
+    "--rehearse",
     // The second seat, which has no name of its own.
     "--seat",
 ];
 const SEAT: usize = 2;
-const SECOND_SEAT: usize = 9;
+const SECOND_SEAT: usize = 10;
 
 /// Reads the command line; `environment` is what etcd will inherit.
 pub(crate) fn parse(
@@ -193,9 +198,10 @@ pub(crate) fn parse(
             return Err(Usage::Twice(OPTIONS[at]));
         }
     }
-    let [marker, data_dir, seat, permit, ledger, status, instance, report, termination, newer_seat] = values;
+    let [marker, data_dir, seat, permit, ledger, status, instance, report, termination, rehearse, newer_seat] = values;
     let path = |value: Option<OsString>, at: usize| value.map(PathBuf::from).ok_or(Usage::Missing(OPTIONS[at]));
-    let report = report.map(address).transpose()?;
+    let address = |text: OsString, at: usize| address(OPTIONS[at], text);
+    let report = report.map(|text| address(text, 7)).transpose()?;
     if reports {
         let subject = Subject { marker: path(marker, 0)?, data_dir: path(data_dir, 1)?, status: path(status, 5)? };
         return Ok(Request::Report(subject, report.ok_or(Usage::Missing("--report"))?));
@@ -213,11 +219,12 @@ pub(crate) fn parse(
     check(&files, &etcd, environment)?;
     let instance = instance.map(|text| text.to_string_lossy().parse()).transpose();
     let instance = instance.map_err(|why: etcdop_guard::BadId| Usage::BadInstance(why.to_string()))?;
-    Ok(Request::Guard(Box::new(Arguments { files, instance, report, etcd })))
+    let rehearse = rehearse.map(|text| address(text, 9)).transpose()?;
+    Ok(Request::Guard(Box::new(Arguments { files, instance, report, rehearse, etcd })))
 }
 
-fn address(text: OsString) -> Result<SocketAddr, Usage> {
-    text.to_str().and_then(|text| text.parse().ok()).ok_or(Usage::BadAddress(text))
+fn address(option: &'static str, text: OsString) -> Result<SocketAddr, Usage> {
+    text.to_str().and_then(|text| text.parse().ok()).ok_or(Usage::BadAddress(option, text))
 }
 
 /// What etcd takes from its environment and must not, and what to do in its place.

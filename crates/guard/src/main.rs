@@ -1,11 +1,13 @@
 //! `etcdop-guard`: stands in etcd's place, decides whether it may start on this disk, and becomes it.
 //!
 //! One process all along: the platform that started the guard holds etcd's PID. The guard handles no signals, so SIGTERM
-//! ends it at once, except as process 1 of a container: there the kernel drops what nobody handles.
+//! ends it at once, except as process 1 of a container: there the kernel drops what nobody handles. Only the rehearsal of a joiner
+//! (`rehearsal.rs`) is a process beside it.
 
 mod arguments;
 mod gate;
 mod program;
+mod rehearsal;
 mod reporter;
 mod resolve;
 
@@ -44,8 +46,7 @@ fn guard(arguments: Arguments) -> ExitCode {
             if let Some(address) = arguments.report {
                 reporter::accompany(&arguments.files, address);
             }
-            let refusal = gate::pass(arguments.files, instance, &arguments.etcd);
-            ExitCode::from(refusal.kind().exit_code())
+            ExitCode::from(gate::pass(arguments.files, instance, arguments.rehearse, &arguments.etcd))
         }
         Err(error) => {
             eprintln!("etcdop-guard: /proc does not tell this process's start time ({error}): pass --instance");

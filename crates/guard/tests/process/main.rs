@@ -6,6 +6,7 @@
 mod command_line;
 mod first_start;
 mod refusal;
+mod rehearsal;
 mod report;
 mod restart;
 mod slot;

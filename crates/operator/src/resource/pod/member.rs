@@ -100,7 +100,7 @@ fn guard_arguments() -> Vec<String> {
     ]
     .iter()
     .map(|(option, value)| format!("{option}={value}"))
-    .chain([format!("--report=0.0.0.0:{REPORT_PORT}")])
+    .chain([format!("--report=0.0.0.0:{REPORT_PORT}"), format!("--rehearse=127.0.0.1:{METRICS_PORT}")])
     .collect()
 }
 
