@@ -21,7 +21,7 @@ use etcdop_guard::{
 };
 
 use crate::{
-    arguments::{EtcdCommand, Files},
+    arguments::{Arguments, EtcdCommand, Files, HandOver},
     program,
     rehearsal::{Rehearsal, rehearse},
     resolve,
@@ -40,9 +40,10 @@ const POLL_SETTLED: Duration = Duration::from_millis(50);
 const POLL_NAMES: Duration = Duration::from_millis(100);
 
 /// Waits until etcd may start and becomes it; returns only when this process never will, with the exit code that says why.
-pub(crate) fn pass(files: Files, instance: InstanceId, rehearse: Option<SocketAddr>, etcd: &EtcdCommand) -> u8 {
-    let mut gate = Gate { files, instance, rehearse, told: None };
-    match gate.wait_and_start(etcd) {
+pub(crate) fn pass(arguments: Arguments, instance: InstanceId) -> u8 {
+    let Arguments { files, rehearse, hand_over, etcd, .. } = arguments;
+    let mut gate = Gate { files, instance, rehearse, hand_over, told: None };
+    match gate.wait_and_start(&etcd) {
         End::Refused(refusal) => {
             gate.tell(Progress::from(&refusal));
             gate.leave_word();
@@ -65,6 +66,8 @@ struct Gate {
     instance: InstanceId,
     /// Where a joiner shows that it has the cluster's data.
     rehearse: Option<SocketAddr>,
+    /// Where a second seat and permit may come.
+    hand_over: Option<HandOver>,
     /// What was said last, and whether it reached the status file.
     told: Option<(Progress, Delivery)>,
 }
@@ -118,7 +121,11 @@ impl Gate {
             .map_err(|error| unreadable(&files.data_dir, error.to_string()))?;
         let disk = Disk { marker: examine_marker(&files.marker), data };
         let seat = self.seat();
-        let permit = read_rendered(&files.permit, Permit::parse);
+        let permit = match (self.handed_over(), read_rendered(&files.permit, Permit::parse)) {
+            (Some(handed_over), Ok(Some(permit))) if permit.generation >= handed_over.generation => Ok(Some(permit)),
+            (Some(handed_over), _) => Ok(Some(handed_over)),
+            (None, permit) => permit,
+        };
         let entry = read(&files.ledger, LedgerEntry::parse);
         let ledger = match (&entry, &permit) {
             (Ok(Some(entry)), Ok(Some(permit))) => entry.about(permit),
@@ -146,11 +153,17 @@ impl Gate {
         })
     }
 
-    /// The newest of the seats that can be read; where none can, what is wrong with the last.
+    /// The permit that was brought; one that cannot be read was not.
+    fn handed_over(&self) -> Option<Permit> {
+        read_rendered(&self.hand_over.as_ref()?.permit, Permit::parse).ok().flatten()
+    }
+
+    /// The newest of the seats that can be read; where none can, what is wrong with the last. One that was brought is the first of
+    /// them: where they speak of different lives of the cluster, those of the platform's files count.
     fn seat(&self) -> Result<Option<Seat>, (PathBuf, String)> {
         let mut newest: Option<Seat> = None;
         let mut wrong = None;
-        for path in &self.files.seats {
+        for path in self.hand_over.iter().map(|hand_over| &hand_over.seat).chain(&self.files.seats) {
             match read_rendered(path, Seat::parse) {
                 Ok(seat) => newest = Seat::newer(newest, seat),
                 Err(why) => wrong = Some((path.clone(), why)),

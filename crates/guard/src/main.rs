@@ -6,6 +6,7 @@
 
 mod arguments;
 mod gate;
+mod hand_over;
 mod program;
 mod rehearsal;
 mod reporter;
@@ -26,9 +27,9 @@ fn main() -> ExitCode {
     match arguments::parse(env::args_os().skip(1), env::vars_os()) {
         Ok(Request::Help) => show(arguments::HELP),
         Ok(Request::Version) => show(concat!("etcdop-guard ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Request::Guard(arguments)) => guard(*arguments),
-        Ok(Request::Report(subject, address)) => {
-            reporter::answer_while_parent_lives(subject, address);
+        Ok(Request::Guard(arguments)) => guard(arguments),
+        Ok(Request::Report(subject, address, hand_over)) => {
+            reporter::answer_while_parent_lives(subject, address, hand_over);
             ExitCode::SUCCESS
         }
         Err(usage) => {
@@ -38,15 +39,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn guard(arguments: Arguments) -> ExitCode {
-    let instance = arguments.instance.map_or_else(|| process_instance(process::id()), Ok);
+fn guard(arguments: Box<Arguments>) -> ExitCode {
+    let instance = arguments.instance.clone().map_or_else(|| process_instance(process::id()), Ok);
     match instance {
         Ok(instance) => {
             // Before anything else, so that whoever waits for this guard hears why it waits.
             if let Some(address) = arguments.report {
-                reporter::accompany(&arguments.files, address);
+                reporter::accompany(&arguments.files, address, arguments.hand_over.as_ref());
             }
-            ExitCode::from(gate::pass(arguments.files, instance, arguments.rehearse, &arguments.etcd))
+            ExitCode::from(gate::pass(*arguments, instance))
         }
         Err(error) => {
             eprintln!("etcdop-guard: /proc does not tell this process's start time ({error}): pass --instance");

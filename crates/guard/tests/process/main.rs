@@ -5,6 +5,7 @@
 
 mod command_line;
 mod first_start;
+mod hand_over;
 mod refusal;
 mod rehearsal;
 mod report;
