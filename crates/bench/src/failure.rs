@@ -6,13 +6,16 @@ use thiserror::Error;
 
 /// Why a repetition gave no figure.
 #[derive(Debug, Error)]
-pub(crate) enum Failure {
+#[expect(missing_docs, reason = "each message says it")]
+pub enum Failure {
     #[error("{path} is not there: run `make etcd`", path = .path.display())]
     NoEtcd { path: PathBuf },
     #[error("{what}")]
     Io { what: &'static str, source: io::Error },
-    #[error("{program} is not there: run `make bench`", program = .program.display())]
+    #[error("{program} is not there: run `make bench` or `make bench-kubernetes`", program = .program.display())]
     NoProgram { program: PathBuf },
+    #[error("{what}")]
+    Missing { what: String },
     #[error("{what} does not read as expected")]
     Unreadable { what: &'static str },
     #[error("no free port between {from} and {to}")]
@@ -33,17 +36,17 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// For `map_err`, with what was attempted.
-    pub(crate) fn io(what: &'static str) -> impl Fn(io::Error) -> Self {
+    pub fn io(what: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::Io { what, source }
     }
 
     /// For `map_err`, with what was attempted.
-    pub(crate) fn etcd(what: &'static str) -> impl Fn(etcdop_etcd::Error) -> Self {
+    pub fn etcd(what: &'static str) -> impl Fn(etcdop_etcd::Error) -> Self {
         move |source| Self::Etcd { what, source }
     }
 
     /// For `map_err` on errors of our own crates, with what was attempted.
-    pub(crate) fn ours<E: Error + Send + Sync + 'static>(what: &'static str) -> impl Fn(E) -> Self {
+    pub fn ours<E: Error + Send + Sync + 'static>(what: &'static str) -> impl Fn(E) -> Self {
         move |source| Self::Ours { what, source: Box::new(source) }
     }
 }

@@ -6,24 +6,32 @@ use serde::Serialize;
 
 /// One measured quantity of a step.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Figure {
-    pub(crate) name: &'static str,
-    pub(crate) unit: Unit,
-    pub(crate) bars: Vec<Bar>,
+pub struct Figure {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it is counted in.
+    pub unit: Unit,
+    /// What it is held against.
+    pub bars: Vec<Bar>,
 }
 
+/// What a figure is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Unit {
+#[serde(rename_all = "camelCase")]
+pub enum Unit {
+    /// Seconds.
     Seconds,
+    /// Of memory.
     Megabytes,
+    /// How often.
+    PerMinute,
     /// Of one core.
     Percent,
 }
 
 /// What ours is held against.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Bar {
+pub enum Bar {
     /// Our median against the floor's.
     TimesFloor(f64),
     /// Our median.
@@ -34,36 +42,43 @@ pub(crate) enum Bar {
 
 /// The repetitions of one figure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Series {
-    pub(crate) values: Vec<f64>,
+pub struct Series {
+    /// In the order in which they were measured.
+    pub values: Vec<f64>,
 }
 
-/// Whether a bar is met; nothing where a side was not measured.
+/// Whether a bar is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Verdict {
+pub enum Verdict {
+    /// It is.
     Met,
+    /// It is not.
     Missed,
+    /// A side was not measured.
     Unknown,
 }
 
 impl Figure {
-    pub(crate) fn time(name: &'static str, bars: impl IntoIterator<Item = Bar>) -> Self {
+    /// A time.
+    pub fn time(name: &'static str, bars: impl IntoIterator<Item = Bar>) -> Self {
         Self { name, unit: Unit::Seconds, bars: bars.into_iter().collect() }
     }
 }
 
 impl Series {
-    pub(crate) fn minimum(&self) -> Option<f64> {
+    /// The smallest.
+    pub fn minimum(&self) -> Option<f64> {
         self.values.iter().copied().reduce(f64::min)
     }
 
-    pub(crate) fn maximum(&self) -> Option<f64> {
+    /// The largest.
+    pub fn maximum(&self) -> Option<f64> {
         self.values.iter().copied().reduce(f64::max)
     }
 
     /// The one in the middle; of two the mean.
-    pub(crate) fn median(&self) -> Option<f64> {
+    pub fn median(&self) -> Option<f64> {
         let mut sorted = self.values.clone();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().checked_sub(1)?;
@@ -72,7 +87,8 @@ impl Series {
 }
 
 impl Bar {
-    pub(crate) fn judge(self, floor: &Series, ours: &Series) -> Verdict {
+    /// Whether ours holds it.
+    pub fn judge(self, floor: &Series, ours: &Series) -> Verdict {
         let held = match self {
             Self::TimesFloor(times) => ours.median().zip(floor.median()).map(|(ours, floor)| ours <= floor * times),
             Self::Median(limit) => ours.median().map(|ours| ours <= limit),
@@ -85,7 +101,8 @@ impl Bar {
         }
     }
 
-    pub(crate) fn text(self, unit: Unit) -> String {
+    /// In words.
+    pub fn text(self, unit: Unit) -> String {
         match self {
             Self::TimesFloor(times) => format!("median <= {times} x floor"),
             Self::Median(limit) => format!("median <= {}", unit.show(limit)),
@@ -96,12 +113,13 @@ impl Bar {
 
 impl Unit {
     /// A value for people.
-    pub(crate) fn show(self, value: f64) -> String {
+    pub fn show(self, value: f64) -> String {
         match self {
             Self::Seconds if value < 0.001 => format!("{:.1} us", value * 1e6),
             Self::Seconds if value < 1.0 => format!("{:.0} ms", value * 1e3),
             Self::Seconds => format!("{value:.2} s"),
             Self::Megabytes => format!("{value:.1} MB"),
+            Self::PerMinute => format!("{value:.1}"),
             Self::Percent => format!("{value:.2} %"),
         }
     }
@@ -118,7 +136,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Seconds.
-pub(crate) fn seconds(duration: Duration) -> f64 {
+pub fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
 

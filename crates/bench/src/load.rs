@@ -14,7 +14,7 @@ const AT_ONCE: usize = 16;
 /// How much history a cluster has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Age {
+pub enum Age {
     /// None: whoever joins gets the raft log.
     Fresh,
     /// A thousand writes: whoever joins gets a raft snapshot.
@@ -22,7 +22,8 @@ pub(crate) enum Age {
 }
 
 impl Age {
-    pub(crate) async fn put_on(self, members: &[Endpoint]) -> Result<(), Failure> {
+    /// Gives a cluster this much history.
+    pub async fn put_on(self, members: &[Endpoint]) -> Result<(), Failure> {
         match self {
             Self::Fresh => Ok(()),
             Self::Aged => write(members, 1_000, 100).await,
@@ -31,7 +32,7 @@ impl Age {
 }
 
 /// Fifty megabytes in values of 100 kB.
-pub(crate) async fn fifty_megabytes(members: &[Endpoint]) -> Result<(), Failure> {
+pub async fn fifty_megabytes(members: &[Endpoint]) -> Result<(), Failure> {
     write(members, 500, 100_000).await
 }
 

@@ -9,7 +9,7 @@ use crate::figure::{Figure, Series, Unit, Verdict};
 /// One figure of one step.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Row {
+pub struct Row {
     step: String,
     figure: &'static str,
     unit: Unit,
@@ -36,14 +36,16 @@ struct Held {
 
 /// All of it.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Report {
-    pub(crate) rows: Vec<Row>,
+pub struct Report {
+    /// One for each figure.
+    pub rows: Vec<Row>,
     /// Repetitions that gave no figure, and why.
-    pub(crate) failures: Vec<String>,
+    pub failures: Vec<String>,
 }
 
 impl Row {
-    pub(crate) fn new(step: String, figure: &Figure, floor: Series, ours: Series) -> Self {
+    /// Judges a figure.
+    pub fn new(step: String, figure: &Figure, floor: Series, ours: Series) -> Self {
         let bars = figure
             .bars
             .iter()
@@ -55,7 +57,7 @@ impl Row {
     }
 
     /// Whether no bar is missed.
-    pub(crate) fn is_met(&self) -> bool {
+    pub fn is_met(&self) -> bool {
         self.bars.iter().all(|held| held.verdict != Verdict::Missed)
     }
 }
@@ -68,7 +70,7 @@ impl From<Series> for Summary {
 
 impl Report {
     /// Writes it as JSON, in one go.
-    pub(crate) fn save(&self, path: &Path) -> io::Result<()> {
+    pub fn save(&self, path: &Path) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
         let draft = path.with_extension("json.part");
         std::fs::write(&draft, text + "\n")?;
@@ -77,13 +79,13 @@ impl Report {
 }
 
 /// The head of the table.
-pub(crate) struct Head;
+pub struct Head;
 
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:20} {:11}  {:^26}  {:^26}  {:>5}  bar\n{:32}  {:>8} {:>8} {:>8}  {:>8} {:>8} {:>8}",
+            "{:22} {:20}  {:^26}  {:^26}  {:>5}  bar\n{:43}  {:>8} {:>8} {:>8}  {:>8} {:>8} {:>8}",
             "step", "", "floor", "ours", "ratio", "", "min", "median", "max", "min", "median", "max"
         )
     }
@@ -91,7 +93,7 @@ impl fmt::Display for Head {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:20} {:11} ", self.step, self.figure)?;
+        write!(f, "{:22} {:20} ", self.step, self.figure)?;
         for side in [&self.floor, &self.ours] {
             for value in [side.minimum, side.median, side.maximum] {
                 write!(f, " {:>8}", value.map_or_else(|| "-".to_owned(), |value| self.unit.show(value)))?;

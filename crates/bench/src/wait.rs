@@ -21,7 +21,7 @@ const HEARTBEAT_MS: u64 = 100;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Looks until `look` gives something.
-pub(crate) async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, Failure>
+pub async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, Failure>
 where
     F: Future<Output = Option<T>>,
 {
@@ -38,7 +38,7 @@ where
 }
 
 /// Does something until etcd does not refuse it any more: for refusals that pass by themselves.
-pub(crate) async fn accepted<T, F>(what: &'static str, mut call: impl FnMut() -> F) -> Result<T, Failure>
+pub async fn accepted<T, F>(what: &'static str, mut call: impl FnMut() -> F) -> Result<T, Failure>
 where
     F: Future<Output = Result<T, Error>>,
 {
@@ -56,7 +56,7 @@ where
 
 /// Until the cluster that these members belong to has exactly `size` members, all of them vote, and each of them says that it is healthy.
 /// It does not matter whether all who are asked still belong to it.
-pub(crate) async fn healthy(asked: &[Endpoint], size: usize) -> Result<(), Failure> {
+pub async fn healthy(asked: &[Endpoint], size: usize) -> Result<(), Failure> {
     let options = Options { connect_timeout: LOOK, call_timeout: LOOK, ..Options::default() };
     let clients: Vec<Client> = asked.iter().map(|endpoint| Client::new(endpoint.clone(), &options)).collect();
     let mut probes: HashMap<Endpoint, Http> = HashMap::new();
@@ -83,7 +83,7 @@ pub(crate) async fn healthy(asked: &[Endpoint], size: usize) -> Result<(), Failu
 }
 
 /// The place of the leader among these members.
-pub(crate) async fn leader(endpoints: &[Endpoint]) -> Result<usize, Failure> {
+pub async fn leader(endpoints: &[Endpoint]) -> Result<usize, Failure> {
     let options = Options { call_timeout: LOOK, ..Options::default() };
     let clients: Vec<Client> = endpoints.iter().map(|endpoint| Client::new(endpoint.clone(), &options)).collect();
     until("a leader", || async {
@@ -98,19 +98,19 @@ pub(crate) async fn leader(endpoints: &[Endpoint]) -> Result<usize, Failure> {
 /// Lets a cluster of several members stand: for its first five seconds etcd takes no new member. Then waits for a random part of the
 /// leader's heartbeat: a joiner gets its log with the next beat (100 ms by default), so a step that always began at the same moment
 /// after the cluster's start would be lucky or unlucky for a whole run.
-pub(crate) async fn settle(size: usize) {
+pub async fn settle(size: usize) {
     let stands = if size > 1 { 5_300 } else { 0 };
     sleep(Duration::from_millis(stands + fastrand::u64(..HEARTBEAT_MS))).await;
 }
 
 /// Until a member serves its peers.
-pub(crate) async fn serves_peers(peer: Http) -> Result<(), Failure> {
+pub async fn serves_peers(peer: Http) -> Result<(), Failure> {
     let peer = peer.deadline(Duration::from_millis(20));
     until("a member that serves its peers", || async { peer.version().await.ok() }).await.map(|_| ())
 }
 
 /// How long each of two things took since `began`; they go on side by side.
-pub(crate) async fn both_since(
+pub async fn both_since(
     began: std::time::Instant,
     one: impl Future<Output = Result<(), Failure>>,
     other: impl Future<Output = Result<(), Failure>>,
@@ -121,7 +121,7 @@ pub(crate) async fn both_since(
 }
 
 /// What somebody else waits for, within our patience.
-pub(crate) async fn within<T>(what: &str, event: impl Future<Output = T>) -> Result<T, Failure> {
+pub async fn within<T>(what: &str, event: impl Future<Output = T>) -> Result<T, Failure> {
     let late = |_| Failure::NotInTime { what: what.to_owned(), after: PATIENCE };
     timeout(PATIENCE, event).await.map_err(late)
 }

@@ -16,50 +16,58 @@ const STEADY: Duration = Duration::from_millis(500);
 
 /// What clients saw of one step.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cost {
+pub struct Cost {
     /// The longest time without any acknowledged write.
-    pub(crate) gap: Duration,
+    pub gap: Duration,
     /// The longest single call.
-    pub(crate) worst_call: Duration,
+    pub worst_call: Duration,
 }
 
 /// What a killed member cost.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Killed {
-    pub(crate) cost: Cost,
+pub struct Killed {
+    /// What clients saw.
+    pub cost: Cost,
     /// Until the killed member served its peers again. (Clients it serves only under a leader, whoever started it how fast.)
-    pub(crate) back: Duration,
+    pub back: Duration,
     /// Until all members were healthy.
-    pub(crate) healthy: Duration,
+    pub healthy: Duration,
 }
 
 /// Writers at work on a cluster that is healthy now.
-pub(crate) struct Writers {
+#[derive(Debug)]
+pub struct Writers {
     witness: Witness,
-    endpoints: Vec<Endpoint>,
-    /// Kept open: the list does not change.
-    _list: watch::Sender<Vec<Endpoint>>,
+    endpoints: watch::Receiver<Vec<Endpoint>>,
+    /// Kept open where the list does not change.
+    _list: Option<watch::Sender<Vec<Endpoint>>>,
 }
 
 impl Writers {
-    /// Starts them and lets them write for a moment.
-    pub(crate) async fn start(endpoints: Vec<Endpoint>) -> Result<Self, Failure> {
-        let (list, receiver) = watch::channel(endpoints.clone());
+    /// Starts them on members whose addresses stay, and lets them write for a moment.
+    pub async fn start(endpoints: Vec<Endpoint>) -> Result<Self, Failure> {
+        let (list, endpoints) = watch::channel(endpoints);
+        Ok(Self { _list: Some(list), ..Self::follow(endpoints).await? })
+    }
+
+    /// Starts them on members whose addresses change, and lets them write for a moment.
+    pub async fn follow(endpoints: watch::Receiver<Vec<Endpoint>>) -> Result<Self, Failure> {
         let options = Options { writers: WRITERS, writes_per_second: WRITES_PER_SECOND, ..Options::default() };
-        let witness = Witness::start(receiver, options).await?;
+        let witness = Witness::start(endpoints.clone(), options).await?;
         sleep(STEADY).await;
-        Ok(Self { witness, endpoints, _list: list })
+        Ok(Self { witness, endpoints, _list: None })
     }
 
     /// The step begins now.
-    pub(crate) fn step(&self) {
+    pub fn step(&self) {
         self.witness.phase("step");
     }
 
     /// The step is over, and the cluster healthy; nothing may be lost.
-    pub(crate) async fn finish(self) -> Result<Cost, Failure> {
+    pub async fn finish(self) -> Result<Cost, Failure> {
         sleep(STEADY).await;
-        let bill: Bill = self.witness.finish(&self.endpoints).await;
+        let endpoints = self.endpoints.borrow().clone();
+        let bill: Bill = self.witness.finish(&endpoints).await;
         let step = bill.phases.iter().find(|phase| phase.name == "step");
         match step.filter(|_| bill.is_clean()) {
             Some(step) => Ok(Cost { gap: step.longest_gap, worst_call: step.worst_call }),

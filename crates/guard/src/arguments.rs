@@ -17,8 +17,9 @@ pub(crate) const HELP: &str = "\
 etcdop-guard: decides whether etcd may start on this disk, then becomes etcd
 
 Usage: etcdop-guard --marker PATH --data-dir PATH --seat PATH [--seat PATH] --permit PATH --ledger PATH --status PATH
-                    [--instance ID] [--report ADDRESS] [--termination PATH] -- ETCD [ARGS]...
-       etcdop-guard report --marker PATH --data-dir PATH --status PATH --report ADDRESS
+                    [--instance ID] [--report ADDRESS] [--termination PATH] [--rehearse ADDRESS] [--hand-over ADDRESS]
+                    -- ETCD [ARGS]...
+       etcdop-guard report --marker PATH --data-dir PATH --status PATH --report ADDRESS [--hand-over ADDRESS --ledger PATH]
 
   --marker PATH    what the disk says it is; on the data volume, written here
   --data-dir PATH  etcd's data directory
@@ -31,6 +32,11 @@ Usage: etcdop-guard --marker PATH --data-dir PATH --seat PATH [--seat PATH] --pe
   --report ADDRESS IP:PORT where a process beside this one answers every HTTP request with what the disk and the status
                    say, before etcd starts and while it runs; 'report' is what that process is started with
   --termination PATH  the report of a refusal; written in place, for a container's termination log
+  --rehearse ADDRESS  IP:PORT of etcd's metrics, without TLS: a member that joins starts twice, first beside the guard until it
+                   has the cluster's data, then for good. For containers only, which end with their first process
+  --hand-over ADDRESS  loopback IP:PORT where the process beside this one takes a seat and a permit, for a platform whose files
+                   come late; they are written beside the ledger, and count like the others. Whoever reaches it decides who
+                   starts: the platform must see to it that nobody else does
   --help, --version
 
 It waits until seat and permit are there; SIGTERM ends it at once, except as process 1 of a container, where the
@@ -53,7 +59,7 @@ pub(crate) enum Request {
     Help,
     Version,
     Guard(Box<Arguments>),
-    Report(Subject, SocketAddr),
+    Report(Subject, SocketAddr, Option<HandOver>),
 }
 
 /// A complete command line.
@@ -64,6 +70,9 @@ pub(crate) struct Arguments {
     pub(crate) instance: Option<InstanceId>,
     /// Where to report while this process lives.
     pub(crate) report: Option<SocketAddr>,
+    /// Where a joiner shows that it has the cluster's data.
+    pub(crate) rehearse: Option<SocketAddr>,
+    pub(crate) hand_over: Option<HandOver>,
     pub(crate) etcd: EtcdCommand,
 }
 
@@ -95,6 +104,14 @@ pub(crate) struct EtcdCommand {
     pub(crate) arguments: Vec<OsString>,
 }
 
+/// Where a seat and a permit are taken from whoever brings them.
+#[derive(Clone, Debug)]
+pub(crate) struct HandOver {
+    pub(crate) address: SocketAddr,
+    pub(crate) seat: PathBuf,
+    pub(crate) permit: PathBuf,
+}
+
 /// What is wrong with the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Usage {
@@ -103,7 +120,8 @@ pub(crate) enum Usage {
     Twice(&'static str),
     NoValue(&'static str),
     BadInstance(String),
-    BadAddress(OsString),
+    BadAddress(&'static str, OsString),
+    NotLoopback(SocketAddr),
     NoCommand,
     LedgerOnData,
     NoDataDir(PathBuf),
@@ -120,8 +138,11 @@ impl fmt::Display for Usage {
             Self::Twice(option) => write!(f, "{option} is there twice"),
             Self::NoValue(option) => write!(f, "{option} needs a value"),
             Self::BadInstance(why) => write!(f, "--instance cannot be used: {why}"),
-            Self::BadAddress(text) => {
-                write!(f, "--report wants IP:PORT, as in 0.0.0.0:2378, not '{}'", text.display())
+            Self::BadAddress(option, text) => {
+                write!(f, "{option} wants IP:PORT, as in 0.0.0.0:2378, not '{}'", text.display())
+            }
+            Self::NotLoopback(address) => {
+                write!(f, "--hand-over wants a loopback address, as in 127.0.0.1:2377, not '{address}'")
             }
             Self::NoCommand => f.write_str("etcd's own command is missing: -- ETCD [ARGS]..."),
             Self::LedgerOnData => {
@@ -146,7 +167,7 @@ impl fmt::Display for Usage {
     }
 }
 
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 12] = [
     "--marker",
     "--data-dir",
     "--seat",
@@ -156,11 +177,13 @@ const OPTIONS: [&str; 10] = [
     "--instance",
     "--report",
     "--termination",
+    "--rehearse",
+    "--hand-over",
     // The second seat, which has no name of its own.
     "--seat",
 ];
 const SEAT: usize = 2;
-const SECOND_SEAT: usize = 9;
+const SECOND_SEAT: usize = 11;
 
 /// Reads the command line; `environment` is what etcd will inherit.
 pub(crate) fn parse(
@@ -193,12 +216,32 @@ pub(crate) fn parse(
             return Err(Usage::Twice(OPTIONS[at]));
         }
     }
-    let [marker, data_dir, seat, permit, ledger, status, instance, report, termination, newer_seat] = values;
+    let [
+        marker,
+        data_dir,
+        seat,
+        permit,
+        ledger,
+        status,
+        instance,
+        report,
+        termination,
+        rehearse,
+        hand_over,
+        newer_seat,
+    ] = values;
     let path = |value: Option<OsString>, at: usize| value.map(PathBuf::from).ok_or(Usage::Missing(OPTIONS[at]));
-    let report = report.map(address).transpose()?;
+    let address = |text: OsString, at: usize| address(OPTIONS[at], text);
+    let report = report.map(|text| address(text, 7)).transpose()?;
+    let hand_over = match hand_over {
+        Some(text) => {
+            Some(HandOver::at(address(text, 10)?, Path::new(ledger.as_ref().ok_or(Usage::Missing("--ledger"))?))?)
+        }
+        None => None,
+    };
     if reports {
         let subject = Subject { marker: path(marker, 0)?, data_dir: path(data_dir, 1)?, status: path(status, 5)? };
-        return Ok(Request::Report(subject, report.ok_or(Usage::Missing("--report"))?));
+        return Ok(Request::Report(subject, report.ok_or(Usage::Missing("--report"))?, hand_over));
     }
     let files = Files {
         marker: path(marker, 0)?,
@@ -213,11 +256,22 @@ pub(crate) fn parse(
     check(&files, &etcd, environment)?;
     let instance = instance.map(|text| text.to_string_lossy().parse()).transpose();
     let instance = instance.map_err(|why: etcdop_guard::BadId| Usage::BadInstance(why.to_string()))?;
-    Ok(Request::Guard(Box::new(Arguments { files, instance, report, etcd })))
+    let rehearse = rehearse.map(|text| address(text, 9)).transpose()?;
+    Ok(Request::Guard(Box::new(Arguments { files, instance, report, rehearse, hand_over, etcd })))
 }
 
-fn address(text: OsString) -> Result<SocketAddr, Usage> {
-    text.to_str().and_then(|text| text.parse().ok()).ok_or(Usage::BadAddress(text))
+impl HandOver {
+    fn at(address: SocketAddr, ledger: &Path) -> Result<Self, Usage> {
+        if !address.ip().is_loopback() {
+            return Err(Usage::NotLoopback(address));
+        }
+        let beside = |name| ledger.with_file_name(name);
+        Ok(Self { address, seat: beside("seat-handed-over"), permit: beside("permit-handed-over") })
+    }
+}
+
+fn address(option: &'static str, text: OsString) -> Result<SocketAddr, Usage> {
+    text.to_str().and_then(|text| text.parse().ok()).ok_or(Usage::BadAddress(option, text))
 }
 
 /// What etcd takes from its environment and must not, and what to do in its place.

@@ -7,6 +7,7 @@
 use std::{
     fmt, fs,
     io::{self, Write},
+    net::SocketAddr,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
@@ -15,13 +16,15 @@ use std::{
 };
 
 use etcdop_guard::{
-    Disk, InstanceId, Ledger, LedgerEntry, Marker, Permit, Progress, Refusal, Report, Seat, Status, Verdict,
-    WaitReason, decide, examine_data, examine_marker, read_text, replace, write_durably,
+    ClusterState, DataState, Disk, InstanceId, Ledger, LedgerEntry, Marker, Permit, Progress, Refusal, Report, Seat,
+    Status, Verdict, WaitReason, decide, examine_data, examine_marker, read_text, replace, write_durably,
 };
 
 use crate::{
-    arguments::{EtcdCommand, Files},
-    program, resolve,
+    arguments::{Arguments, EtcdCommand, Files, HandOver},
+    program,
+    rehearsal::{Rehearsal, rehearse},
+    resolve,
 };
 
 /// What etcd is told at every start on a disk that is its own.
@@ -36,18 +39,35 @@ const POLL_SETTLED: Duration = Duration::from_millis(50);
 /// Between two questions to the name service.
 const POLL_NAMES: Duration = Duration::from_millis(100);
 
-/// Waits until etcd may start and becomes it; returns only with the reason why this process never will.
-pub(crate) fn pass(files: Files, instance: InstanceId, etcd: &EtcdCommand) -> Refusal {
-    let mut gate = Gate { files, instance, told: None };
-    let refusal = gate.wait_and_start(etcd);
-    gate.tell(Progress::from(&refusal));
-    gate.leave_word();
-    refusal
+/// Waits until etcd may start and becomes it; returns only when this process never will, with the exit code that says why.
+pub(crate) fn pass(arguments: Arguments, instance: InstanceId) -> u8 {
+    let Arguments { files, rehearse, hand_over, etcd, .. } = arguments;
+    let mut gate = Gate { files, instance, rehearse, hand_over, told: None };
+    match gate.wait_and_start(&etcd) {
+        End::Refused(refusal) => {
+            gate.tell(Progress::from(&refusal));
+            gate.leave_word();
+            refusal.kind().exit_code()
+        }
+        // etcd's own words are in its log.
+        End::Rehearsed(code) => code,
+    }
+}
+
+/// Why this process never becomes etcd.
+enum End {
+    Refused(Refusal),
+    /// etcd ended in its rehearsal, with this code.
+    Rehearsed(u8),
 }
 
 struct Gate {
     files: Files,
     instance: InstanceId,
+    /// Where a joiner shows that it has the cluster's data.
+    rehearse: Option<SocketAddr>,
+    /// Where a second seat and permit may come.
+    hand_over: Option<HandOver>,
     /// What was said last, and whether it reached the status file.
     told: Option<(Progress, Delivery)>,
 }
@@ -59,16 +79,16 @@ enum Delivery {
 }
 
 impl Gate {
-    fn wait_and_start(&mut self, etcd: &EtcdCommand) -> Refusal {
+    fn wait_and_start(&mut self, etcd: &EtcdCommand) -> End {
         // Before anybody counts on this process: a member is added for whoever stands at the gate.
         if let Err(refusal) = program::find(&etcd.program) {
-            return refusal;
+            return End::Refused(refusal);
         }
         let arrival = Instant::now();
         let mut resolved: Option<Permit> = None;
         loop {
             match self.look() {
-                Err(refusal) | Ok(Verdict::Refuse(refusal)) => return refusal,
+                Err(refusal) | Ok(Verdict::Refuse(refusal)) => return End::Refused(refusal),
                 Ok(Verdict::Wait(reason)) => {
                     self.tell(Progress::from(&reason));
                     thread::sleep(if arrival.elapsed() < FRESH { POLL_FRESH } else { POLL_SETTLED });
@@ -83,7 +103,12 @@ impl Gate {
                         }
                     }
                 }
-                Ok(Verdict::Start { marker, first }) => return self.start(&marker, first.as_ref(), etcd),
+                // After a rehearsal everything is looked at again, as after any other start.
+                Ok(Verdict::Start { marker, first }) => {
+                    if let Some(end) = self.start(&marker, first.as_ref(), etcd) {
+                        return end;
+                    }
+                }
             }
         }
     }
@@ -96,7 +121,11 @@ impl Gate {
             .map_err(|error| unreadable(&files.data_dir, error.to_string()))?;
         let disk = Disk { marker: examine_marker(&files.marker), data };
         let seat = self.seat();
-        let permit = read_rendered(&files.permit, Permit::parse);
+        let permit = match (self.handed_over(), read_rendered(&files.permit, Permit::parse)) {
+            (Some(handed_over), Ok(Some(permit))) if permit.generation >= handed_over.generation => Ok(Some(permit)),
+            (Some(handed_over), _) => Ok(Some(handed_over)),
+            (None, permit) => permit,
+        };
         let entry = read(&files.ledger, LedgerEntry::parse);
         let ledger = match (&entry, &permit) {
             (Ok(Some(entry)), Ok(Some(permit))) => entry.about(permit),
@@ -124,11 +153,17 @@ impl Gate {
         })
     }
 
-    /// The newest of the seats that can be read; where none can, what is wrong with the last.
+    /// The permit that was brought; one that cannot be read was not.
+    fn handed_over(&self) -> Option<Permit> {
+        read_rendered(&self.hand_over.as_ref()?.permit, Permit::parse).ok().flatten()
+    }
+
+    /// The newest of the seats that can be read; where none can, what is wrong with the last. One that was brought is the first of
+    /// them: where they speak of different lives of the cluster, those of the platform's files count.
     fn seat(&self) -> Result<Option<Seat>, (PathBuf, String)> {
         let mut newest: Option<Seat> = None;
         let mut wrong = None;
-        for path in &self.files.seats {
+        for path in self.hand_over.iter().map(|hand_over| &hand_over.seat).chain(&self.files.seats) {
             match read_rendered(path, Seat::parse) {
                 Ok(seat) => newest = Seat::newer(newest, seat),
                 Err(why) => wrong = Some((path.clone(), why)),
@@ -150,25 +185,44 @@ impl Gate {
         }
     }
 
-    fn start(&mut self, marker: &Marker, first: Option<&Permit>, etcd: &EtcdCommand) -> Refusal {
+    /// Becomes etcd; nothing when that was rehearsed, and can be done.
+    fn start(&mut self, marker: &Marker, first: Option<&Permit>, etcd: &EtcdCommand) -> Option<End> {
         let program = match program::find(&etcd.program) {
             Ok(program) => program,
-            Err(refusal) => return refusal,
+            Err(refusal) => return Some(End::Refused(refusal)),
         };
         if let Some(permit) = first
             && let Err(refusal) = write(&self.files.ledger, &LedgerEntry::of(permit).render())
         {
-            return refusal;
+            return Some(End::Refused(refusal));
         }
         if let Err(refusal) = write(&self.files.marker, &marker.render()) {
-            return refusal;
+            return Some(End::Refused(refusal));
         }
-        self.tell(Progress::Started { epoch: marker.epoch });
         // etcd ignores the state where it finds its log. Should the disk vanish between the look and the start, `existing` makes
         // it end, where its default `new` would form an empty cluster at this member's address (LAB 13).
         let flags = first.map_or_else(|| vec![EXISTING.to_owned()], |permit| permit.first_start_flags().to_vec());
-        let error = Command::new(&program).args(&etcd.arguments).args(flags).exec();
-        Refusal::EtcdNotRunnable { program, why: error.to_string() }
+        let mut command = Command::new(&program);
+        command.args(&etcd.arguments).args(flags);
+        let joins = first.is_some_and(|permit| permit.state == ClusterState::Existing);
+        let error = match self.rehearse.filter(|_| joins) {
+            Some(metrics) => {
+                self.tell(Progress::Joins { epoch: marker.epoch });
+                let files = &self.files;
+                let has_log =
+                    || examine_data(&files.data_dir, &files.marker).is_ok_and(|data| data == DataState::HasWal);
+                match rehearse(&mut command, metrics, has_log) {
+                    Ok(Rehearsal::HasData) => return None,
+                    Ok(Rehearsal::Ended(code)) => return Some(End::Rehearsed(code)),
+                    Err(error) => error,
+                }
+            }
+            None => {
+                self.tell(Progress::Started { epoch: marker.epoch });
+                command.exec()
+            }
+        };
+        Some(End::Refused(Refusal::EtcdNotRunnable { program, why: error.to_string() }))
     }
 
     /// Tells the platform, and people, where this guard stands. A status that cannot be written stops nobody.

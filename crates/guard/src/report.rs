@@ -79,7 +79,7 @@ impl Report {
         let starts = match self.status.as_ref().map(|status| &status.progress) {
             Some(Progress::Waiting { kind, .. }) => !matches!(kind, WaitKind::NoRecord | WaitKind::FileUnreadable),
             Some(Progress::Refused { .. }) => false,
-            Some(Progress::Started { .. }) | None => true,
+            Some(Progress::Joins { .. } | Progress::Started { .. }) | None => true,
         };
         if no_log && first && starts { Self { data: DataView::Starting, ..self } } else { self }
     }

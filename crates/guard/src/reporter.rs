@@ -1,7 +1,8 @@
 //! The process beside etcd that tells a platform what stands on the disk: where nobody else can look at it, this is how a disk
 //! that was wiped or exchanged under a running member is noticed.
 //!
-//! It is started by the guard, reads, answers, and changes nothing. It ends with the process that the guard has become.
+//! It is started by the guard, reads, answers, and changes nothing; what it takes for the guard (`hand_over.rs`) it only writes down.
+//! It ends with the process that the guard has become.
 
 use std::{
     env,
@@ -16,8 +17,9 @@ use std::{
 use etcdop_guard::{DataState, DataView, Report};
 
 use crate::{
-    arguments::{Files, Subject},
+    arguments::{Files, HandOver, Subject},
     gate::say,
+    hand_over,
 };
 
 /// Between two looks whether the parent lives.
@@ -30,13 +32,20 @@ const LISTEN: Duration = Duration::from_millis(50);
 const LONGEST_HEAD: usize = 8192;
 
 /// Starts the reporter of this guard. Without one etcd runs as well, so a failure stops nobody.
-pub(crate) fn accompany(files: &Files, address: SocketAddr) {
+pub(crate) fn accompany(files: &Files, address: SocketAddr, hand_over: Option<&HandOver>) {
     let started = env::current_exe().and_then(|program| {
         Command::new(program)
             .arg("report")
             .args([files_argument("--marker", &files.marker), files_argument("--data-dir", &files.data_dir)].concat())
             .args(files_argument("--status", &files.status))
             .args(["--report", &address.to_string()])
+            .args(
+                hand_over
+                    .map(|hand_over| ["--hand-over".to_owned(), hand_over.address.to_string()])
+                    .into_iter()
+                    .flatten(),
+            )
+            .args(files_argument("--ledger", &files.ledger))
             .stdin(Stdio::null())
             // A pipe that outlives etcd would keep its reader waiting.
             .stdout(Stdio::null())
@@ -53,21 +62,28 @@ fn files_argument(name: &str, path: &std::path::Path) -> [std::ffi::OsString; 2]
 }
 
 /// Answers until the process that started this one is gone.
-pub(crate) fn answer_while_parent_lives(subject: Subject, address: SocketAddr) {
+pub(crate) fn answer_while_parent_lives(subject: Subject, address: SocketAddr, hand_over: Option<HandOver>) {
     let parent = parent_id();
+    if let Some(hand_over) = hand_over {
+        thread::spawn(move || hand_over::take(&hand_over, &listen(hand_over.address)));
+    }
     thread::spawn(move || answer(&subject, address));
     while parent_id() == parent {
         thread::sleep(PARENT);
     }
 }
 
-fn answer(subject: &Subject, address: SocketAddr) {
-    let listener = loop {
+fn listen(address: SocketAddr) -> TcpListener {
+    loop {
         match TcpListener::bind(address) {
-            Ok(listener) => break listener,
+            Ok(listener) => return listener,
             Err(_) => thread::sleep(LISTEN),
         }
-    };
+    }
+}
+
+fn answer(subject: &Subject, address: SocketAddr) {
+    let listener = listen(address);
     let mut log_seen = false;
     for stream in listener.incoming() {
         let report = Report::look(&subject.data_dir, &subject.marker, &subject.status);

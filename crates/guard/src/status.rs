@@ -1,5 +1,5 @@
 //! The one line in which a guard tells its platform where it stands: `<instance> waiting|refused <slug> <sentence>` or
-//! `<instance> started epoch=<n>`.
+//! `<instance> joins|started epoch=<n>`.
 
 use std::{fmt, str::FromStr};
 
@@ -33,6 +33,11 @@ pub enum Progress {
         kind: RefusalKind,
         /// The same for people.
         sentence: String,
+    },
+    /// etcd takes the cluster's data beside it, and starts for good when it has them.
+    Joins {
+        /// The start's number on this disk.
+        epoch: Epoch,
     },
     /// It became etcd, or is about to.
     Started {
@@ -87,9 +92,10 @@ impl Status {
                 let kind = RefusalKind::ALL.into_iter().find(|kind| kind.slug() == slug).ok_or(BadStatus)?;
                 Progress::Refused { kind, sentence: word()?.to_owned() }
             }
-            ("started", epoch) if word().is_err() => {
+            (step @ ("joins" | "started"), epoch) if word().is_err() => {
                 let epoch = epoch.strip_prefix("epoch=").ok_or(BadStatus)?;
-                Progress::Started { epoch: epoch.parse().map_err(|_| BadStatus)? }
+                let epoch = epoch.parse().map_err(|_| BadStatus)?;
+                if step == "joins" { Progress::Joins { epoch } } else { Progress::Started { epoch } }
             }
             _ => return Err(BadStatus),
         };
@@ -106,6 +112,7 @@ impl Status {
             Progress::Refused { kind, sentence } => {
                 format!("{instance} refused {} {}\n", kind.slug(), one_line(sentence))
             }
+            Progress::Joins { epoch } => format!("{instance} joins epoch={epoch}\n"),
             Progress::Started { epoch } => format!("{instance} started epoch={epoch}\n"),
         }
     }

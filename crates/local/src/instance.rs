@@ -85,7 +85,7 @@ impl Note {
             (Fate::Started | Fate::Stopping, None) => Phase::Exited(Blocker("the process is gone".to_owned())),
             (Fate::Stopping, Some(_)) => Phase::Stopping,
             (Fate::Started, Some(_)) => match progress {
-                Some(Progress::Started { .. }) => Phase::Running,
+                Some(Progress::Joins { .. } | Progress::Started { .. }) => Phase::Running,
                 Some(Progress::Waiting { kind: WaitKind::NoRecord | WaitKind::FileUnreadable, sentence }) => {
                     Phase::Pending(Blocker(sentence))
                 }

@@ -5,7 +5,9 @@
 
 mod command_line;
 mod first_start;
+mod hand_over;
 mod refusal;
+mod rehearsal;
 mod report;
 mod restart;
 mod slot;

@@ -190,7 +190,7 @@ fn waits_for_its_permit(view: &View<'_>, ground: &Ground, slot: Slot, pod: &Pod)
         Some(Progress::Waiting { kind, .. }) => {
             matches!(kind, WaitKind::NoPermit | WaitKind::PermitForOther | WaitKind::PermitStale | WaitKind::NoRecord)
         }
-        Some(Progress::Refused { .. } | Progress::Started { .. }) | None => false,
+        Some(Progress::Refused { .. } | Progress::Joins { .. } | Progress::Started { .. }) | None => false,
     };
     let permit = ground.slots.get(&slot).and_then(|seen| seen.permit.as_ref());
     let for_it = permit.is_some_and(|permit| pod.metadata.uid.as_ref() == Some(&permit.instance.0));

@@ -5,7 +5,7 @@ use etcdop_core::{
     observation::{Blocker, Marker, Volume},
 };
 use etcdop_engine::gate;
-use etcdop_guard::{DataState, DataView, Report};
+use etcdop_guard::{DataState, DataView, Progress, Report};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
 
@@ -76,8 +76,11 @@ fn mounts(pod: &Pod, claim: &PersistentVolumeClaim) -> bool {
     }
 }
 
-/// What the report says of the disk.
+/// What the report says of the disk. One whose etcd is about to be started anew is not known yet: so its member is not promoted.
 fn marker(report: &Report) -> Result<Marker, Blocker> {
+    if let Some(Progress::Joins { .. }) = report.status.as_ref().map(|status| &status.progress) {
+        return Err(Blocker("its etcd takes the cluster's data, and then starts for good".to_owned()));
+    }
     let data = match &report.data {
         DataView::Seen(state) => *state,
         DataView::Starting => DataState::HasWal,
@@ -196,6 +199,18 @@ mod tests {
         let younger = claim(&json!({}));
         let seen = volume(Some(&younger), Some(&pod("2026-01-01T00:00:00Z")), Some(&Heard::Report(owned())), None);
         assert!(seen.is_err(), "{seen:?}");
+    }
+
+    #[test]
+    fn the_disk_of_a_joiner_that_starts_anew_is_not_known_yet() {
+        let joins = |progress| {
+            let status = etcdop_guard::Status { instance: "u".parse().unwrap(), progress };
+            Heard::Report(Report { status: Some(status), ..owned() })
+        };
+        let seen = |heard| volume(Some(&claim(&json!({}))), Some(&pod("2026-01-01T00:00:10Z")), Some(&heard), None);
+        assert!(seen(joins(Progress::Joins { epoch: Epoch(1) })).is_err());
+        let marker = marker_of(seen(joins(Progress::Started { epoch: Epoch(2) })));
+        assert!(matches!(marker, Marker::Owned { .. }), "{marker:?}");
     }
 
     #[test]

@@ -22,7 +22,10 @@ use super::{
     kept::{self, Handed, Permits},
     objects::{NO_RECORD, Objects},
 };
-use crate::resource::{configmap, keys, names};
+use crate::resource::{
+    configmap, keys,
+    names::{self, HAND_OVER_PORT},
+};
 
 impl Inner {
     /// Replaces the record.
@@ -75,7 +78,7 @@ impl Inner {
             Err(why) => return Outcome::NotApplied(why),
         };
         let mut handed = objects.permits();
-        let mut gifts = Vec::new();
+        let (mut gifts, mut brought) = (Vec::new(), Vec::new());
         for permit in permits {
             let holder = objects.pods.get(&permit.slot).filter(|pod| pod.uid().as_ref() == Some(&permit.instance.0));
             let Some(pod) = holder else {
@@ -88,11 +91,15 @@ impl Inner {
             let claim = objects.claims.get(&permit.slot).and_then(ResourceExt::uid);
             handed.insert(permit.slot, Handed { permit: text.clone(), claim });
             gifts.push((pod, gift(&record.value, permit.slot, &text)));
+            brought.extend(seat(&record.value, permit.slot).map(|seat| (pod, format!("{seat}\n{text}end\n"))));
         }
         match self.write(&record.revision, &record.value, &handed).await {
             Ok(_) => {}
             Err(CommitError::Unknown(why)) => return Outcome::Unknown(why),
             Err(error) => return Outcome::NotApplied(error.to_string()),
+        }
+        for (pod, text) in brought {
+            self.hand_over(pod, text);
         }
         let given = join_all(gifts.into_iter().map(|(pod, gift)| self.annotate(pod, gift))).await;
         // It is noted, so it counts as handed out; whoever did not hear of it hears of it later.
@@ -100,6 +107,18 @@ impl Inner {
             Outcome::NotApplied(why) | Outcome::Unknown(why) => Outcome::Unknown(why),
             Outcome::Done => Outcome::Done,
         })
+    }
+
+    /// Brings a permit to the guard itself. An annotation is in a fresh container a second later; where this way is closed, nobody
+    /// waits longer than for that.
+    fn hand_over(&self, pod: &Pod, text: String) {
+        let (reach, pod) = (self.reach.clone(), pod.name_any());
+        tokio::spawn(async move {
+            match reach.hand_over(&pod, HAND_OVER_PORT, &text).await {
+                Ok(answer) => tracing::debug!(pod, answer, "permit brought"),
+                Err(why) => tracing::debug!(pod, why, "permit not brought"),
+            }
+        });
     }
 
     /// Sets annotations of exactly this Pod.

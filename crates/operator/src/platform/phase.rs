@@ -73,7 +73,7 @@ fn running(container: &ContainerStatus, heard: Option<&Heard>, name: Name) -> Ph
         None => return silent("it was not asked"),
     };
     match report.status.as_ref().map(|status| &status.progress) {
-        Some(Progress::Started { .. }) => Phase::Running,
+        Some(Progress::Joins { .. } | Progress::Started { .. }) => Phase::Running,
         Some(Progress::Refused { sentence, .. }) => Phase::Refused(Blocker(sentence.clone())),
         Some(Progress::Waiting { kind: WaitKind::NoRecord | WaitKind::FileUnreadable, sentence }) => {
             Phase::Pending(Blocker(sentence.clone()))
@@ -229,6 +229,7 @@ mod tests {
     #[rstest]
     #[case::waits_for_its_permit(waits(&WaitReason::NoPermit), Name::Resolves, "at the gate")]
     #[case::has_no_name_yet(waits(&WaitReason::NoPermit), Name::NotYet, "pending: its name has no address yet")]
+    #[case::joins(heard(Progress::Joins { epoch: Epoch(1) }), Name::NotYet, "running")]
     #[case::became_etcd(heard(Progress::Started { epoch: Epoch(1) }), Name::NotYet, "running")]
     #[case::is_not_heard(Heard::Silence("refused".to_owned()), Name::Resolves, "pending: its guard does not report yet: refused")]
     fn a_pod_whose_guard(#[case] heard: Heard, #[case] name: Name, #[case] told: &str) {

@@ -3,7 +3,8 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use clap::ValueEnum;
@@ -11,8 +12,9 @@ use etcdop_engine::platform::Dial;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt};
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
+    time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -44,11 +46,15 @@ pub(crate) fn is_in_cluster() -> bool {
         && std::path::Path::new("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
 }
 
+/// For a permit to be brought.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
 /// The way to the Pods of one cluster.
+#[derive(Clone)]
 pub(crate) struct Reach {
     way: Way,
     pods: Api<Pod>,
-    forwards: Mutex<HashMap<(String, u16), Forward>>,
+    forwards: Arc<Mutex<HashMap<(String, u16), Forward>>>,
 }
 
 /// A local port that leads to one port of one Pod, while this is held.
@@ -59,7 +65,7 @@ struct Forward {
 
 impl Reach {
     pub(crate) fn new(way: Way, client: &Client, namespace: &str) -> Self {
-        Self { way, pods: api(client, namespace), forwards: Mutex::default() }
+        Self { way, pods: api(client, namespace), forwards: Arc::default() }
     }
 
     /// Where to connect to for a port of a Pod; `None` before it has an address.
@@ -75,6 +81,24 @@ impl Reach {
     pub(crate) fn dial(&self, pod: &Pod) -> Option<Dial> {
         let url = |port| Some(format!("http://{}", self.address(pod, port)?));
         Some(Dial { client: url(CLIENT)?, peer: url(PEER)?, metrics: url(METRICS)? })
+    }
+
+    /// Says something on a port of a Pod's loopback, which only the API server leads to; the answer.
+    pub(super) async fn hand_over(&self, pod: &str, port: u16, text: &str) -> Result<String, String> {
+        let said = async {
+            let mut forwarder =
+                self.pods.portforward(pod, &[port]).await.map_err(|error| super::answer::words(&error))?;
+            let mut stream = forwarder.take_stream(port).ok_or("the API server opened no stream")?;
+            stream.write_all(text.as_bytes()).await.map_err(|error| error.to_string())?;
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\n") && stream.read_buf(&mut answer).await.map_err(|error| error.to_string())? > 0
+            {
+            }
+            drop(stream);
+            forwarder.abort();
+            Ok::<_, String>(String::from_utf8_lossy(&answer).trim().to_owned())
+        };
+        timeout(HAND_OVER, said).await.unwrap_or_else(|_| Err(format!("no answer within {HAND_OVER:?}")))
     }
 
     /// Closes the ways to Pods that are gone.

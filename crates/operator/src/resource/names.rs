@@ -13,6 +13,8 @@ pub(crate) const PEER_PORT: u16 = 2380;
 pub(crate) const METRICS_PORT: u16 = 2381;
 /// The guard's report.
 pub(crate) const REPORT_PORT: u16 = 2378;
+/// Where the guard takes a permit; on the Pod's loopback, so that nobody reaches it whom the API server does not let forward.
+pub(crate) const HAND_OVER_PORT: u16 = 2377;
 
 /// The StatefulSet.
 pub(crate) fn stateful_set(name: &str) -> String {

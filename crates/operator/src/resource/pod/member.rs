@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 use super::{
     super::{
         Site,
-        names::{self, CLIENT_PORT, METRICS_PORT, PEER_PORT, REPORT_PORT},
+        names::{self, CLIENT_PORT, HAND_OVER_PORT, METRICS_PORT, PEER_PORT, REPORT_PORT},
     },
     DATA, ETCD, GUARD, MEMBERS, POD, RUN, container, probe, pull_policy, restricted,
 };
@@ -100,7 +100,11 @@ fn guard_arguments() -> Vec<String> {
     ]
     .iter()
     .map(|(option, value)| format!("{option}={value}"))
-    .chain([format!("--report=0.0.0.0:{REPORT_PORT}")])
+    .chain([
+        format!("--report=0.0.0.0:{REPORT_PORT}"),
+        format!("--rehearse=127.0.0.1:{METRICS_PORT}"),
+        format!("--hand-over=127.0.0.1:{HAND_OVER_PORT}"),
+    ])
     .collect()
 }
 

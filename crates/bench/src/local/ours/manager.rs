@@ -1,10 +1,6 @@
 //! What the manager itself costs, as the process that a user runs.
 
-use std::{
-    path::PathBuf,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::{
     process::{Child, Command},
@@ -12,14 +8,12 @@ use tokio::{
 };
 
 use super::Workshop;
-use crate::{failure::Failure, wait::until};
+use crate::{failure::Failure, process::Process, wait::until};
 
 /// Until a cluster counts as steady.
 const SETTLED: Duration = Duration::from_secs(6);
 /// How long its manager is measured.
 const MEASURED: Duration = Duration::from_secs(20);
-/// The clock that the kernel counts processor time with, on every Linux that Rust runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Resident megabytes, and percent of a core when steady, of the manager of one cluster of `size` members.
 pub(crate) async fn manager(shop: &Workshop, size: u8) -> Result<Vec<f64>, Failure> {
@@ -59,11 +53,10 @@ impl Etcdop {
         })
         .await?;
         sleep(SETTLED).await;
-        let process = PathBuf::from("/proc").join(up.id().unwrap_or_default().to_string());
-        let (before, began) = (ticks(&process)?, Instant::now());
+        let process = Process::new(up.id().unwrap_or_default());
+        let before = process.watch()?;
         sleep(MEASURED).await;
-        let share = (ticks(&process)? - before) / TICKS_PER_SECOND / began.elapsed().as_secs_f64();
-        Ok(vec![resident(&process)?, share * 100.0])
+        Ok(vec![process.resident()?, process.percent_since(before)?])
     }
 
     /// Stops manager and members.
@@ -72,24 +65,4 @@ impl Etcdop {
         up.wait().await.map_err(Failure::io("wait for etcdop"))?;
         Ok(())
     }
-}
-
-/// Processor time of a process, user and system together.
-fn ticks(process: &std::path::Path) -> Result<f64, Failure> {
-    let text = std::fs::read_to_string(process.join("stat")).map_err(Failure::io("read /proc/PID/stat"))?;
-    // The name in parentheses may hold anything; the fields after it are numbers. utime and stime are the 14th and 15th of all.
-    let fields = text.rsplit_once(')').map(|(_, fields)| fields.split_whitespace().skip(11).take(2));
-    let ticks: Option<Vec<f64>> = fields.map(|fields| fields.filter_map(|field| field.parse().ok()).collect());
-    ticks
-        .filter(|ticks| ticks.len() == 2)
-        .map(|ticks| ticks.iter().sum())
-        .ok_or(Failure::Unreadable { what: "/proc/PID/stat" })
-}
-
-/// Megabytes that a process holds in memory.
-fn resident(process: &std::path::Path) -> Result<f64, Failure> {
-    let text = std::fs::read_to_string(process.join("status")).map_err(Failure::io("read /proc/PID/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes: Option<f64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    kilobytes.map(|kilobytes| kilobytes / 1024.0).ok_or(Failure::Unreadable { what: "/proc/PID/status" })
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use etcdop_bench::run::Sample;
 use etcdop_core::version::Minor;
 
 use crate::{
@@ -38,9 +39,6 @@ pub(crate) enum Step {
     Plan,
     Manager,
 }
-
-/// One repetition of one step: a value for each of its figures, in their order.
-pub(crate) type Sample = Vec<f64>;
 
 impl Step {
     /// All of them, in the order of the report.
