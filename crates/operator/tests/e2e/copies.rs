@@ -53,7 +53,7 @@ async fn dies_and_finds(stage: &Stage, slot: usize, copied: &Copied) {
     let frozen = stage.ground.harm("pod", &["freeze", &pod, "etcd"], &["thaw", &pod, "etcd"]).await;
     copied.put_back(&stage.folder(slot).await);
     stage.ground.script("pod", &["kill", &pod, "etcd"]).await;
-    frozen.is_over();
+    frozen.forget();
 }
 
 async fn restarts(stage: &Stage, slot: usize) {

@@ -92,7 +92,7 @@ impl Harm {
     }
 
     /// It has ended with what was harmed.
-    pub(crate) fn is_over(mut self) {
+    pub(crate) fn forget(mut self) {
         self.undo = None;
     }
 }

@@ -89,7 +89,8 @@ impl Operator {
 
     /// How it ended, if it did.
     pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
-        self.process.as_mut().unwrap().child.try_wait().unwrap()
+        let ended = self.process.as_mut().map(|process| process.child.try_wait().expect("a child can be waited for"));
+        ended.expect("it was started")
     }
 
     /// What it has counted.

@@ -56,7 +56,7 @@ async fn an_operator_that_reads_from_an_old_cache_decides_nothing_by_it() {
     let mut stage = Stage::on(ground, "api-stale", json!({ "size": 1 }), &[]).await;
     stage.converged().await;
     let witness = stage.witness().await;
-    let stale = stage.ground.harm("control", &["cut", "apiserver-2"], &["join", "apiserver-2"]).await;
+    let cut = stage.ground.harm("control", &["cut", "apiserver-2"], &["join", "apiserver-2"]).await;
     // The second server goes on telling of one member, one Pod, one disk and a record of one seat.
     stage.scale(3).await;
     stage.converged().await;
@@ -65,7 +65,7 @@ async fn an_operator_that_reads_from_an_old_cache_decides_nothing_by_it() {
     stage.restart_operator_with(&[("KUBECONFIG", kubeconfig)]).await;
     stage.stays(Duration::from_secs(20), &pods, &claims).await;
     assert_eq!(stage.members().await, before);
-    stale.mend().await;
+    cut.mend().await;
     stage.scale(1).await;
     stage.converged().await;
     assert_eq!(only(&stage).await, before[&stage.pod(0)]);
