@@ -367,6 +367,9 @@ pub struct Observation {
     pub unsettled: Option<Unsettled>,
     /// Steps that failed and wait for their next try, or were due again not long ago.
     pub setbacks: Vec<Setback>,
+    /// The long step that is under way beside the passes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errand: Option<Step>,
     /// When this manager first saw the open mutation.
     pub open_since: Option<Mono>,
     /// Which slots can be given up.

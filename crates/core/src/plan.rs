@@ -2,7 +2,8 @@
 //!
 //! One module per concern, asked in one fixed order. A concern either acts, or is idle (with reasons when it waits for
 //! something), or holds: only a hold stops the concerns below it (DESIGN §2). An act that failed just now is passed over until it
-//! is due again, where that is safe (`plan/setback.rs`). Nothing is remembered between two calls.
+//! is due again, where that is safe (`plan/setback.rs`), and so is a long one that is under way already. Nothing is remembered
+//! between two calls.
 
 use serde::Serialize;
 
@@ -128,6 +129,9 @@ pub fn plan(desired: &Desired, observation: &Observation, now: Mono) -> Plan {
     let mut reasons = Vec::new();
     for concern in concerns {
         match concern(&situation) {
+            Verdict::Act(step) if observation.errand.as_ref() == Some(&step) => {
+                reasons.push(Reason::UnderWay(Box::new(step)));
+            }
             Verdict::Act(step) => {
                 let Some(setback) = setback::puts_off(&situation, &step) else {
                     let fence = fence(&step, observation);

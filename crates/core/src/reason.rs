@@ -99,6 +99,8 @@ pub enum Reason {
     ForeignMember { member: MemberId },
     #[error("to {step} failed {tries} times: {why}; it is tried again, and the rest goes on meanwhile")]
     PutOff { step: Box<Step>, why: Blocker, tries: u32 },
+    #[error("under way: {0}; what it does not disturb goes on meanwhile, and it is given up if it hangs")]
+    UnderWay(Box<Step>),
     // --- members
     #[error(
         "voter {member} in slot {slot} does not answer: {why}; nothing that rests on it is done meanwhile: see its log and its network"

@@ -79,6 +79,8 @@ pub(crate) struct Route {
     pub(crate) role: Option<Role>,
     /// Whom it believes to lead.
     pub(crate) follows: Option<MemberId>,
+    /// Bytes of its database; 0 where nothing is known.
+    pub(crate) database: u64,
     /// How to ask.
     pub(crate) client: Client,
 }
@@ -110,7 +112,8 @@ impl Routes {
                 let status = statuses.get(&slot).and_then(Probe::known).filter(is_ours);
                 let (member, role) = (status.map(|status| status.member), status.map(|status| status.role));
                 let follows = status.and_then(|status| status.leader);
-                Some(Route { slot, member, role, follows, client: contacts.client(&place.dial.client).ok()? })
+                let database = status.map_or(0, |status| status.db_size);
+                Some(Route { slot, member, role, follows, database, client: contacts.client(&place.dial.client).ok()? })
             })
             .collect();
         in_turn.sort_by_key(|route| {
@@ -124,6 +127,11 @@ impl Routes {
     pub(crate) fn to(&self, member: MemberId) -> Option<Client> {
         let route = self.in_turn.iter().find(|route| route.member == Some(member))?;
         Some(self.held_to_its_cluster(&route.client))
+    }
+
+    /// Bytes of a member's database, as it said last.
+    pub(crate) fn database(&self, member: MemberId) -> u64 {
+        self.in_turn.iter().find(|route| route.member == Some(member)).map_or(0, |route| route.database)
     }
 
     /// The voters that answered, the leader first.

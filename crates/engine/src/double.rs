@@ -41,6 +41,8 @@ impl Stage {
     /// A formed cluster whose members are these, slot by slot.
     pub(crate) async fn of(members: &[etcd::Etcd]) -> Self {
         let mut record = Record::unborn(Incarnation::first("double"));
+        // As everybody was started, or a driver would have to roll them.
+        record.max_learners = launch().max_learners;
         let mut slots = BTreeMap::new();
         for (member, slot) in members.iter().zip(0..).map(|(member, slot)| (member, Slot(slot))) {
             let status = member.serving().await;

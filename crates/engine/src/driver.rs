@@ -14,10 +14,11 @@ use etcdop_core::{
     step::{EtcdStep, Step},
 };
 use tokio::{sync::watch, time::sleep};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     backoff::Backoff,
+    errand::{Errand, takes_long},
     pace::Pace,
     passage::{Passage, passage},
 };
@@ -32,6 +33,7 @@ use crate::{
 };
 
 mod backoff;
+mod errand;
 mod onlooker;
 mod pace;
 mod passage;
@@ -54,14 +56,6 @@ pub struct Driver<P> {
     steps: VecDeque<Arc<StepReport>>,
     pass: u64,
     seq: u64,
-}
-
-/// A long step that runs beside the passes.
-#[derive(Debug)]
-struct Errand {
-    step: Step,
-    began: Mono,
-    task: AbortOnDropHandle<Attempt>,
 }
 
 /// What a pass did about its plan.
@@ -129,8 +123,15 @@ impl<P: Platform> Driver<P> {
         let desired = self.desired.borrow_and_update().clone();
         self.pass += 1;
         let began = self.clock.now();
-        let (seen, plan, now) =
-            look_once(&mut self.observer, &*self.platform, &desired, self.clock, &mut self.backoff).await;
+        let (seen, plan, now) = look_once(
+            &mut self.observer,
+            &*self.platform,
+            &desired,
+            self.clock,
+            &mut self.backoff,
+            self.errand.as_ref(),
+        )
+        .await;
         tracing::trace!(pass = self.pass, looked = ?now.since(began), reasons = ?plan.reasons, "pass");
         self.publish(now, desired, seen, plan.clone());
         let acted = match &plan.act {
@@ -153,21 +154,21 @@ impl<P: Platform> Driver<P> {
             Some(Passage::Waits) => return Acted::Not { retry: None },
             Some(Passage::Instead) => self.give_errand_up(),
         }
+        let routes = self.observer.routes();
         if takes_long(step) {
-            let (hands, routes) = (self.hands.clone(), self.observer.routes().clone());
-            let (errand, fence) = (step.clone(), fence.clone());
-            let task = tokio::spawn(async move { hands.carry_out(&routes, &errand, &fence).await });
-            self.errand = Some(Errand { step: step.clone(), began: now, task: AbortOnDropHandle::new(task) });
+            let limit = errand::limit(step, routes, &self.tuning);
+            let work = errand::work(&self.hands, routes, step, fence);
+            self.errand = Some(Errand::begin(step, now, limit, work));
             return Acted::Changed;
         }
-        let attempt = self.hands.carry_out(self.observer.routes(), step, fence).await;
+        let attempt = self.hands.carry_out(routes, step, fence).await;
         self.conclude(step.clone(), attempt, now)
     }
 
     /// Whatever the member still does about it is of no use any more.
     fn give_errand_up(&mut self) {
         if let Some(Errand { step, began, .. }) = self.errand.take() {
-            let outcome = Outcome::Unknown("its member is dead and is being removed".to_owned());
+            let outcome = Outcome::Unknown("given up: its member is being removed".to_owned());
             self.conclude(step, outcome.into(), began);
         }
     }
@@ -177,6 +178,8 @@ impl<P: Platform> Driver<P> {
         let now = self.clock.now();
         let took = now.since(began);
         let Attempt { outcome, retry } = attempt;
+        // Whoever asked it again at once would keep everybody waiting who waits for its end.
+        let retry = if retry == Retry::BackOff && takes_long(&step) { Retry::Rested(took) } else { retry };
         tracing::info!(%step, ?outcome, ?took, "step");
         if let Step::Etcd(EtcdStep::Disarm(_)) = step {
             self.observer.forget_alarms();
@@ -266,25 +269,17 @@ async fn look_once<P: Platform>(
     desired: &Desired,
     clock: Clock,
     backoff: &mut Backoff,
+    errand: Option<&Errand>,
 ) -> (Seen, Plan, Mono) {
     let mut seen = observer.observe(platform, desired).await;
     let now = clock.now();
     seen.observation.setbacks = backoff.setbacks(now);
+    seen.observation.errand = errand.map(|errand| errand.step.clone());
     let plan = match &seen.record {
         Ok(()) => plan(desired, &seen.observation, now),
         Err(why) => Plan { act: None, reasons: vec![Reason::RecordUnknown(why.clone())], next: Wake::Soon },
     };
     (seen, plan, now)
-}
-
-/// Whether a step is carried out beside the passes.
-fn takes_long(step: &Step) -> bool {
-    matches!(
-        step,
-        Step::Etcd(
-            EtcdStep::Compact { .. } | EtcdStep::Defragment(_) | EtcdStep::PadLog { .. } | EtcdStep::Snapshot { .. }
-        )
-    )
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Carries out one step: the fence first, then the change, then what became of it. Every change of anything passes through
 //! [`Hands::carry_out`].
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use etcdop_core::{
     fence::Fence,
@@ -37,6 +37,8 @@ pub(crate) enum Retry {
     Steady,
     /// Later and later.
     BackOff,
+    /// Later and later, and not before this: it took long to fail, and does so again.
+    Rested(Duration),
 }
 
 impl Attempt {
@@ -105,7 +107,7 @@ impl<P: Platform> Hands<P> {
     /// Carries out `step` if its fence still holds.
     ///
     /// # Guarantees
-    /// Ends within the deadlines of [`Tuning`]. `NotApplied` is certain. Dropped half-way it is like a manager that was killed
+    /// Ends within the deadlines of [`Tuning`], long steps left aside, which the driver gives up. `NotApplied` is certain. Dropped half-way it is like a manager that was killed
     /// there: the next pass finds out.
     pub(crate) async fn carry_out(&self, routes: &Routes, step: &Step, fence: &Fence) -> Attempt {
         if let Err(refusal) = fence::check(&*self.platform, routes, &self.tuning, step, fence).await {
@@ -139,7 +141,7 @@ impl<P: Platform> Hands<P> {
             EtcdStep::Remove(member) => membership::remove(routes, *member, tuning.call).await,
             EtcdStep::MoveLeader { to } => maintenance::move_leader(routes, *to, tuning.call).await,
             EtcdStep::Compact { at } => maintenance::compact(routes, *at, tuning).await,
-            EtcdStep::Defragment(member) => maintenance::defragment(routes, *member, tuning.defragment).await,
+            EtcdStep::Defragment(member) => maintenance::defragment(routes, *member, tuning).await,
             EtcdStep::Disarm(alarm) => maintenance::disarm(routes, *alarm, tuning.call).await,
             EtcdStep::Downgrade(op) => maintenance::downgrade(routes, *op, tuning.call).await,
             EtcdStep::PadLog { at, entries } => maintenance::pad_log(routes, *at, *entries, tuning.call).await,

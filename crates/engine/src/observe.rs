@@ -194,6 +194,7 @@ impl Observer {
             unsettled: self.unsettled.clone(),
             // The driver knows them.
             setbacks: Vec::new(),
+            errand: None,
             open_since: self.memory.open_since(&self.record.value, now),
             slots: platform.slot_policy(),
             pace: platform.pace(),

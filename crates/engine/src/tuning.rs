@@ -23,8 +23,10 @@ pub struct Tuning {
     pub peer_port: Duration,
     /// For a change of etcd; then its outcome is unknown.
     pub call: Duration,
-    /// For a defragmentation, which answers when it is done.
-    pub defragment: Duration,
+    /// For a long step, besides the time that its data take; then its outcome is unknown.
+    pub errand: Duration,
+    /// Bytes a second that the slowest disk moves which is worth waiting for.
+    pub slow_disk: u64,
     /// Between two looks while nothing is in flight and nothing triggers one.
     pub health: Duration,
     /// The longest wait between two looks while something is in flight that does not move.
@@ -42,9 +44,22 @@ impl Default for Tuning {
             roster: Duration::from_secs(1),
             peer_port: Duration::from_millis(150),
             call: Duration::from_secs(3),
-            defragment: Duration::from_mins(10),
+            errand: Duration::from_secs(30),
+            slow_disk: 8 << 20,
             health: Duration::from_secs(1),
             slowest_pace: Duration::from_millis(500),
         }
+    }
+}
+
+impl Tuning {
+    /// How long a step may take that goes through so many bytes of a database.
+    pub(crate) fn for_bytes(&self, bytes: u64) -> Duration {
+        self.errand.saturating_add(Duration::from_secs(bytes / self.slow_disk.max(1)))
+    }
+
+    /// How long a step may take that writes so many entries to the log: many are written in one go, so each has a millisecond.
+    pub(crate) fn for_entries(&self, entries: u64) -> Duration {
+        self.errand.saturating_add(Duration::from_millis(entries))
     }
 }

@@ -108,6 +108,7 @@ pub(crate) fn observation(state: &State, policy: SlotPolicy, clock: Clock) -> Ob
         }],
         unsettled: None,
         setbacks: Vec::new(),
+        errand: None,
         open_since: open_slot(state).map(|slot| clock.since(slot)),
         slots: policy,
         pace: Duration::from_millis(50),

@@ -126,6 +126,7 @@ impl Scenario {
             safeguards: Vec::new(),
             unsettled: None,
             setbacks: Vec::new(),
+            errand: None,
             open_since: None,
             slots: SlotPolicy::Prefix,
             pace: Duration::from_millis(50),

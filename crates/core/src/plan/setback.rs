@@ -154,6 +154,18 @@ mod tests {
     }
 
     #[test]
+    fn a_long_step_that_is_under_way_is_told_and_what_comes_after_it_is_planned() {
+        let full = Scenario::formed("VVVgg").alarm(AlarmKind::NoSpace, 1).with(|s| {
+            s.status_mut(1).db_size = s.status_mut(1).quota.unwrap();
+        });
+        let under_way = |member| full.clone().with(|s| s.seen.errand = Some(Step::Etcd(EtcdStep::Defragment(member))));
+        let passed = under_way(member(1)).expect("add slot 3 as a learner at http://127.0.0.1:2383");
+        let told: Vec<String> = passed.plan().reasons.iter().map(ToString::to_string).collect();
+        assert!(told[0].starts_with("under way: defragment member a1; "), "{told:?}");
+        under_way(member(2)).expect("defragment member a1");
+    }
+
+    #[test]
     fn what_is_put_off_is_told_in_words() {
         let retire = Step::Ground(GroundStep::Retire(Slot(1), InstanceId("i1".to_owned())));
         let discard = Step::Ground(GroundStep::Discard(Slot(1), VolumeId("d1".to_owned())));

@@ -47,9 +47,10 @@ impl Backoff {
     pub(crate) fn failed(&mut self, step: &Step, failure: Failure, why: &str, retry: Retry, now: Mono) {
         let before = self.held.iter().position(|held| held.setback.step == *step).map(|at| self.held.remove(at));
         let wait = match (&before, retry) {
-            (Some(before), Retry::BackOff) => before.wait.saturating_mul(2).min(LONGEST),
+            (Some(before), Retry::BackOff | Retry::Rested(_)) => before.wait.saturating_mul(2).min(LONGEST),
             (None, _) | (_, Retry::Steady) => FIRST,
         };
+        let wait = if let Retry::Rested(rest) = retry { wait.max(rest) } else { wait };
         let (tries, since) = before.map_or((0, now), |before| (before.setback.tries, before.setback.since));
         let (step, why, tries, due) = (step.clone(), Blocker(why.to_owned()), tries + 1, now.after(wait));
         self.held.push(Held { setback: Setback { step, failure, why, tries, since, due }, wait });
@@ -100,6 +101,16 @@ mod tests {
         }
         assert_eq!(backoff.wait(&promote(1), at(0)), Some(FIRST));
         assert_eq!(backoff.setbacks(at(0))[0].tries, 9);
+    }
+
+    #[test]
+    fn a_step_that_took_long_to_fail_leaves_the_others_as_much_time() {
+        let mut backoff = Backoff::default();
+        for took in [60, 60, 1] {
+            backoff.failed(&promote(1), Failure::Unknown, "given up", Retry::Rested(Duration::from_secs(took)), at(0));
+            let wait = backoff.wait(&promote(1), at(0)).unwrap();
+            assert_eq!(wait.as_secs(), if took == 60 { 60 } else { 5 });
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Onlooker {
     }
 
     async fn look_once<P: Platform>(&mut self, platform: &P, desired: &Desired) -> (Seen, Plan, Mono) {
-        look_once(&mut self.observer, platform, desired, self.clock, &mut Backoff::default()).await
+        look_once(&mut self.observer, platform, desired, self.clock, &mut Backoff::default(), None).await
     }
 }
 

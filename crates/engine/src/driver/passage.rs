@@ -1,12 +1,18 @@
-//! What may be done while a long step is under way beside the passes. Whatever could disturb a member or the membership waits for its
-//! end. A long step may hang for as long as its deadline, though, and a dead member must not stay for that: who does not answer is
-//! disturbed by nothing.
+//! What may be done while a long step is under way beside the passes.
+//!
+//! A snapshot, a compaction and a longer log take nobody's vote or service away: everything but a second long step goes on beside
+//! them, and whom the membership can do without is for the plan and the fence to say, as ever. A defragmentation does take its
+//! member away (F42), though that may answer all the while: whatever could take away another, or change who votes, waits for its
+//! end. It may hang until it is given up, and a dead member must not stay for that: who does not answer is disturbed by nothing.
 
 use etcdop_core::{
     id::{MemberId, Slot},
     observation::Observation,
+    record::{Mutation, Record},
     step::{EtcdStep, GroundStep, Step},
 };
+
+use super::errand::{subject, takes_long};
 
 /// How a step and the long step that is under way get along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,38 +21,37 @@ pub(super) enum Passage {
     Beside,
     /// The step waits for the end of the long one.
     Waits,
-    /// The long step is about a member that is dead and is being removed.
+    /// The long step is about a member that is being removed.
     Instead,
 }
 
 /// Whether `step` waits for `errand`, by what the newest pass saw.
 pub(super) fn passage(step: &Step, errand: &Step, seen: &Observation) -> Passage {
+    let takes_away = matches!(errand, Step::Etcd(EtcdStep::Defragment(_)));
     match step {
-        Step::Ground(GroundStep::Ensure(_) | GroundStep::Permit(_)) | Step::Record(_) => Passage::Beside,
+        _ if takes_long(step) => Passage::Waits,
+        Step::Etcd(EtcdStep::Remove(member)) if is_silent(*member, seen) || !takes_away => {
+            if subject(errand) == Some(*member) { Passage::Instead } else { Passage::Beside }
+        }
+        _ if !takes_away => Passage::Beside,
+        Step::Ground(GroundStep::Ensure(_) | GroundStep::Permit(_)) => Passage::Beside,
         Step::Ground(GroundStep::Retire(slot, _) | GroundStep::Discard(slot, _)) if is_vacant(*slot, seen) => {
             Passage::Beside
         }
-        Step::Etcd(EtcdStep::Remove(member)) if is_silent(*member, seen) => {
-            if subject(errand) == Some(*member) {
-                Passage::Instead
-            } else {
-                Passage::Beside
-            }
+        Step::Record(next) if !begins_what_would_wait(next, seen) => Passage::Beside,
+        Step::Etcd(_) | Step::Ground(GroundStep::Retire(..) | GroundStep::Discard(..)) | Step::Record(_) => {
+            Passage::Waits
         }
-        Step::Etcd(_) | Step::Ground(GroundStep::Retire(..) | GroundStep::Discard(..)) => Passage::Waits,
     }
 }
 
-/// The member that does the long step.
-fn subject(errand: &Step) -> Option<MemberId> {
-    match errand {
-        Step::Etcd(
-            EtcdStep::Compact { at: member }
-            | EtcdStep::Defragment(member)
-            | EtcdStep::PadLog { at: member, .. }
-            | EtcdStep::Snapshot { from: member, .. },
-        ) => Some(*member),
-        Step::Etcd(_) | Step::Ground(_) | Step::Record(_) => None,
+/// Whether it opens a mutation that could not be resolved yet, and would only keep others from joining.
+fn begins_what_would_wait(next: &Record, seen: &Observation) -> bool {
+    let begun = next.open.as_ref().filter(|_| seen.record.value.open.is_none());
+    match begun {
+        Some(Mutation::Leave { members }) => !members.keys().all(|&member| is_silent(member, seen)),
+        Some(Mutation::Restart { slot, .. }) => !is_vacant(*slot, seen),
+        None => false,
     }
 }
 
@@ -66,6 +71,7 @@ pub(super) mod tests {
     use etcdop_core::{
         id::{InstanceId, Mono, VolumeId},
         observation::{Blocker, Probe},
+        record::Before,
         step::Layout,
         version::Minor,
     };
@@ -113,9 +119,30 @@ pub(super) mod tests {
         Step::Etcd(EtcdStep::Remove(member))
     }
 
+    fn add_learner() -> Step {
+        Step::Etcd(EtcdStep::AddLearner(Slot(9), "http://127.0.0.1:9".parse().unwrap()))
+    }
+
+    /// The record that was seen, with this mutation.
+    fn commit(open: Option<Mutation>) -> Step {
+        Step::Record(Box::new(Record { open, ..seen().record.value }))
+    }
+
+    fn leave(members: &[MemberId]) -> Step {
+        commit(Some(Mutation::Leave { members: members.iter().map(|&member| (member, Slot(0))).collect() }))
+    }
+
+    fn restart() -> Step {
+        commit(Some(Mutation::Restart { slot: Slot(8), from: launch(), before: Before::Serving }))
+    }
+
     #[rstest]
     #[case::the_layout_is_held(Step::Ground(GroundStep::Ensure(Layout::default())), Passage::Beside)]
     #[case::permits_are_given(Step::Ground(GroundStep::Permit(Vec::new())), Passage::Beside)]
+    #[case::the_record_is_kept(commit(None), Passage::Beside)]
+    #[case::a_dead_member_may_be_about_to_leave(leave(&[DEAD]), Passage::Beside)]
+    #[case::no_living_one(leave(&[DEAD, OTHER]), Passage::Waits)]
+    #[case::nobody_is_about_to_be_restarted(restart(), Passage::Waits)]
     #[case::a_member_is_not_stopped(retire(7), Passage::Waits)]
     #[case::nor_does_it_lose_its_disk(discard(7), Passage::Waits)]
     #[case::what_a_removed_one_left_is_stopped(retire(9), Passage::Beside)]
@@ -124,10 +151,28 @@ pub(super) mod tests {
     #[case::a_dead_member_is_removed(remove(DEAD), Passage::Beside)]
     #[case::one_that_was_not_asked_stays(remove(OTHER), Passage::Waits)]
     #[case::one_that_the_record_does_not_know_stays(remove(MemberId(3)), Passage::Waits)]
-    #[case::nobody_is_promoted(Step::Etcd(EtcdStep::Promote(DEAD)), Passage::Waits)]
+    #[case::nobody_is_added(add_learner(), Passage::Waits)]
+    #[case::nor_promoted(Step::Etcd(EtcdStep::Promote(DEAD)), Passage::Waits)]
     #[case::a_second_long_step(Step::Etcd(EtcdStep::Defragment(DEAD)), Passage::Waits)]
     fn beside_the_defragmentation_of_another_member(#[case] step: Step, #[case] expected: Passage) {
         assert_eq!(passage(&step, &Step::Etcd(EtcdStep::Defragment(OTHER)), &seen()), expected);
+    }
+
+    #[rstest]
+    #[case::joins(add_learner(), Passage::Beside)]
+    #[case::gets_its_vote(Step::Etcd(EtcdStep::Promote(OTHER)), Passage::Beside)]
+    #[case::is_removed(remove(OTHER), Passage::Beside)]
+    #[case::is_about_to_leave(leave(&[OTHER]), Passage::Beside)]
+    #[case::is_restarted(retire(7), Passage::Beside)]
+    #[case::is_defragmented(Step::Etcd(EtcdStep::Defragment(OTHER)), Passage::Waits)]
+    fn beside_what_takes_nobody_away_a_member(#[case] step: Step, #[case] expected: Passage) {
+        for errand in [
+            EtcdStep::Compact { at: DEAD },
+            EtcdStep::PadLog { at: DEAD, entries: 1 },
+            EtcdStep::Snapshot { from: DEAD, before: Minor::V3_6 },
+        ] {
+            assert_eq!(passage(&step, &Step::Etcd(errand), &seen()), expected);
+        }
     }
 
     #[rstest]

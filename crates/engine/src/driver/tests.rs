@@ -4,6 +4,7 @@ use etcdop_core::{
     id::{InstanceId, MemberId, RecordRevision, Slot, VolumeId},
     observation::{Observation, Setback},
     step::{GroundStep, Layout},
+    version::Minor,
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -14,6 +15,8 @@ use crate::{
 };
 
 const SOON: Duration = Duration::from_secs(5);
+/// Of a long step.
+const LIMIT: Duration = Duration::from_mins(1);
 
 struct Scene {
     stage: Arc<Stage>,
@@ -55,9 +58,16 @@ fn ensure() -> Step {
     Step::Ground(GroundStep::Ensure(Layout::default()))
 }
 
-fn errand(task: impl Future<Output = Attempt> + Send + 'static) -> Errand {
-    let step = Step::Etcd(EtcdStep::Defragment(MemberId(1)));
-    Errand { step, began: Mono::default(), task: AbortOnDropHandle::new(tokio::spawn(task)) }
+fn errand(work: impl Future<Output = Attempt> + Send + 'static) -> Errand {
+    Errand::begin(&defragment(), Mono::default(), LIMIT, work)
+}
+
+fn defragment() -> Step {
+    Step::Etcd(EtcdStep::Defragment(MemberId(1)))
+}
+
+fn add_learner() -> Step {
+    Step::Etcd(EtcdStep::AddLearner(Slot(3), "http://127.0.0.1:9".parse().unwrap()))
 }
 
 #[tokio::test]
@@ -157,6 +167,43 @@ async fn a_long_step_of_a_member_that_is_to_be_removed_is_given_up() {
     timeout(SOON, dropped).await.expect("its task is gone").unwrap_err();
     let shown = scene.published.borrow().steps.iter().map(|report| report.text.clone()).collect::<Vec<_>>();
     assert_eq!(shown, ["defragment member 1", "remove member 1"]);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_hangs_keeps_nobody_from_joining() {
+    let mut scene = Scene::new();
+    let snapshot = Step::Etcd(EtcdStep::Snapshot { from: MemberId(1), before: Minor::V3_6 });
+    scene.driver.errand = Some(Errand::begin(&snapshot, Mono::default(), LIMIT, std::future::pending()));
+    scene.act(&add_learner()).await;
+    assert_eq!(scene.setback().map(|setback| setback.step), Some(add_learner()), "tried, and refused by its fence");
+    assert!(scene.driver.errand.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_defragmentation_that_hangs_keeps_others_from_joining_until_it_is_given_up() {
+    let mut scene = Scene::new();
+    scene.driver.errand = Some(errand(std::future::pending()));
+    scene.act(&add_learner()).await;
+    assert_eq!(scene.setback(), None, "not tried");
+
+    let plan = Plan { act: None, reasons: Vec::new(), next: Wake::OnChange };
+    let began = tokio::time::Instant::now();
+    scene.driver.rest(&plan, None).await;
+    assert!(began.elapsed() >= LIMIT);
+    let given_up = scene.setback().expect("a setback");
+    assert_eq!((given_up.step, given_up.failure), (defragment(), Failure::Unknown));
+    // As much time for others as it took from them.
+    assert!(matches!(scene.act(&defragment()).await, Acted::Not { retry: Some(wait) } if wait >= LIMIT));
+    scene.act(&add_learner()).await;
+    assert_eq!(scene.setback().map(|setback| setback.step), Some(add_learner()), "tried, and refused by its fence");
+}
+
+#[tokio::test]
+async fn a_long_step_that_is_under_way_is_in_the_next_observation_and_is_planned_around() {
+    let mut scene = Scene::new();
+    scene.driver.errand = Some(errand(std::future::pending()));
+    scene.driver.pass().await;
+    assert_eq!(scene.published.borrow().observation.errand, Some(defragment()));
 }
 
 #[tokio::test]

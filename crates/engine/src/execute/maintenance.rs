@@ -34,7 +34,8 @@ pub(super) async fn compact(routes: &Routes, at: MemberId, tuning: &Tuning) -> A
         Err(error) => return Attempt::not_applied(&error),
     };
     // Physical, because a defragmentation is to follow: it answers when the space is free, so it has a defragmentation's patience.
-    match client.deadline(tuning.defragment).compact(revision, Compaction::Physical).await {
+    let within = tuning.for_bytes(routes.database(at));
+    match client.deadline(within).compact(revision, Compaction::Physical).await {
         Ok(_) => Attempt::done(),
         // Not done: whoever asks again at once would ask for ever.
         Err(Error::Compacted { .. }) => Attempt::not_applied("there is no history left to drop"),
@@ -43,9 +44,9 @@ pub(super) async fn compact(routes: &Routes, at: MemberId, tuning: &Tuning) -> A
 }
 
 /// Gives free pages of a member back to the file system.
-pub(super) async fn defragment(routes: &Routes, member: MemberId, within: Duration) -> Attempt {
+pub(super) async fn defragment(routes: &Routes, member: MemberId, tuning: &Tuning) -> Attempt {
     match routes.to(member) {
-        Some(client) => client.defragment(within).await.into(),
+        Some(client) => client.defragment(tuning.for_bytes(routes.database(member))).await.into(),
         None => Attempt::not_applied(&format!("member {member} does not answer")),
     }
 }

@@ -35,6 +35,8 @@ async fn write(client: &Client, path: &Path) -> Result<(), Error> {
     // A member may be behind; after a linearizable answer it has everything that was acknowledged before (F23).
     client.member_list(Consistency::Linearizable).await?;
     let sink = |error: std::io::Error| Error::SnapshotSink { reason: format!("{}: {error}", path.display()) };
+    // Another file: an earlier try that was given up may have a write under way still, which would land in this one.
+    let _ = fs::remove_file(path).await;
     let mut file = BufWriter::new(File::create(path).await.map_err(sink)?);
     let answer = client.snapshot(&mut file).await?;
     file.flush().await.map_err(sink)?;

@@ -84,6 +84,13 @@ impl Setup {
 
     /// Declares it, and begins to keep it.
     pub(crate) async fn open(self) -> Stage {
+        let mut stage = self.declare().await;
+        stage.manage().await;
+        stage
+    }
+
+    /// Declares it. Nobody keeps it.
+    pub(crate) async fn declare(self) -> Stage {
         let binaries = Binaries::find(self.etcd.as_deref()).await.unwrap();
         let home = tempfile::tempdir().unwrap();
         let cluster = Cluster::create(
@@ -93,7 +100,7 @@ impl Setup {
             &self.version.parse().unwrap(),
         );
         let (members, endpoints) = watch::channel(Vec::new());
-        let mut stage = Stage {
+        let stage = Stage {
             cluster: cluster.unwrap(),
             binaries,
             patience: self.patience,
@@ -105,7 +112,6 @@ impl Setup {
         for (from, to) in &self.edits {
             stage.edit(from, to);
         }
-        stage.manage().await;
         stage
     }
 
@@ -184,7 +190,11 @@ impl Stage {
             let _ = errand.await;
         }
         drop(run);
-        // What its tasks hold is let go of when they are dropped, which is soon and not at once.
+        self.unkept().await;
+    }
+
+    /// Until nobody keeps it: what a manager's tasks hold is let go of when they are dropped, which is soon and not at once.
+    pub(crate) async fn unkept(&self) {
         let free = poll(async || self.cluster.manager_process().unwrap().is_none().then_some(()));
         tokio::time::timeout(DEADLINE, free).await.unwrap();
     }
