@@ -205,22 +205,18 @@ impl Gate {
         let mut command = Command::new(&program);
         command.args(&etcd.arguments).args(flags);
         let joins = first.is_some_and(|permit| permit.state == ClusterState::Existing);
-        let error = match self.rehearse.filter(|_| joins) {
-            Some(metrics) => {
-                self.tell(Progress::Joins { epoch: marker.epoch });
-                let files = &self.files;
-                let has_log =
-                    || examine_data(&files.data_dir, &files.marker).is_ok_and(|data| data == DataState::HasWal);
-                match rehearse(&mut command, metrics, has_log) {
-                    Ok(Rehearsal::HasData) => return None,
-                    Ok(Rehearsal::Ended(code)) => return Some(End::Rehearsed(code)),
-                    Err(error) => error,
-                }
+        let error = if let Some(metrics) = self.rehearse.filter(|_| joins) {
+            self.tell(Progress::Joins { epoch: marker.epoch });
+            let files = &self.files;
+            let has_log = || examine_data(&files.data_dir, &files.marker).is_ok_and(|data| data == DataState::HasWal);
+            match rehearse(&mut command, metrics, has_log) {
+                Ok(Rehearsal::HasData) => return None,
+                Ok(Rehearsal::Ended(code)) => return Some(End::Rehearsed(code)),
+                Err(error) => error,
             }
-            None => {
-                self.tell(Progress::Started { epoch: marker.epoch });
-                command.exec()
-            }
+        } else {
+            self.tell(Progress::Started { epoch: marker.epoch });
+            command.exec()
         };
         Some(End::Refused(Refusal::EtcdNotRunnable { program, why: error.to_string() }))
     }

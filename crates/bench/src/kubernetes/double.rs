@@ -1,5 +1,5 @@
 //! Doubles of members, for what an operator costs that keeps many clusters: three hundred etcds do not fit on a small machine, and it is
-//! not they who are measured. Everything that the operator does is real (its objects, the StatefulSets' Pods, the permits, the status),
+//! not they who are measured. Everything that the operator does is real (its objects, the Pods of stateful sets, the permits, the status),
 //! up to a node that is none: what would run there answers from here, at addresses of the range for benchmarks (RFC 2544). Needs root
 //! for these addresses, and an operator that reaches Pods at their own.
 

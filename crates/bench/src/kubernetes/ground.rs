@@ -88,12 +88,12 @@ impl Ground {
     {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
+}
 
-    /// One of our own programs, built beside this one.
-    pub(crate) fn program(&self, name: &str) -> Result<PathBuf, Failure> {
-        let program = env::current_exe().map_err(Failure::io("find this executable"))?.with_file_name(name);
-        if program.is_file() { Ok(program) } else { Err(Failure::NoProgram { program }) }
-    }
+/// One of our own programs, built beside this one.
+pub(crate) fn program(name: &str) -> Result<PathBuf, Failure> {
+    let program = env::current_exe().map_err(Failure::io("find this executable"))?.with_file_name(name);
+    if program.is_file() { Ok(program) } else { Err(Failure::NoProgram { program }) }
 }
 
 fn is_ready(node: &Node) -> bool {

@@ -1,4 +1,4 @@
-//! Every figure of the operator beside its floor, measured in the same run on the same cluster: the floor with plain StatefulSets of etcd,
+//! Every figure of the operator beside its floor, measured in the same run on the same cluster: the floor with etcd in plain stateful sets,
 //! ours through a release binary of the operator that runs here, outside of the cluster. The clock runs from the edit, or from the
 //! fault, until etcd itself says that it is over: every member, asked itself, lists the same voters and serves a linearizable read.
 
@@ -89,7 +89,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(io::stderr).init();
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match run(&arguments).await {
+    match Box::pin(run(&arguments)).await {
         Ok(code) => code,
         Err(failure) => {
             say(&chain(&failure));
@@ -112,7 +112,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         repository: arguments.repository.clone(),
     };
     let ground = Ground::open(images).await?;
-    let code = until_told_to_stop(measure(arguments, rows, &ground)).await;
+    let code = until_told_to_stop(Box::pin(measure(arguments, rows, &ground))).await;
     ground.close().await;
     Ok(code)
 }

@@ -4,7 +4,11 @@ use std::{fs::File, process::Stdio};
 
 use tokio::process::{Child, Command};
 
-use crate::{failure::Failure, ground::Ground, process::Process};
+use crate::{
+    failure::Failure,
+    ground::{Ground, program},
+    process::Process,
+};
 
 /// How it reaches Pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -26,7 +30,7 @@ impl Operator {
     pub(crate) fn start(ground: &Ground, namespace: &str, reach: Reach) -> Result<Self, Failure> {
         let log = ground.target.join(format!("{namespace}-operator.log"));
         let log = File::create(log).map_err(Failure::io("make the operator's log"))?;
-        let mut command = Command::new(ground.program("etcd-operator")?);
+        let mut command = Command::new(program("etcd-operator")?);
         command
             .args(["run", "--metrics-addr", "none", "--health-addr", "none", "--namespace", namespace])
             .args(["--image", &ground.images.operator])

@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // RUST_LOG=etcdop_engine=info shows where a repetition of ours spends its time.
     tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(io::stderr).init();
-    until_told_to_stop(run(&arguments)).await
+    until_told_to_stop(Box::pin(run(&arguments))).await
 }
 
 async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

@@ -114,7 +114,7 @@ async fn answer(world: Arc<World>, here: Ipv4Addr, request: Request<Incoming>) -
         ("/etcdserverpb.Cluster/MemberList", Some(cluster)) => grpc(&cluster.members()),
         ("/etcdserverpb.Maintenance/Status", Some(cluster)) => grpc(&cluster.status()),
         ("/etcdserverpb.Maintenance/Alarm" | "/etcdserverpb.KV/Range", Some(cluster)) => {
-            grpc(&Plain { header: cluster.header() })
+            grpc(&Plain { header: Some(cluster.header()) })
         }
         ("/version", Some(_)) => page(format!(
             r#"{{"etcdserver":"{VERSION}","etcdcluster":"{CLUSTER_VERSION}","storage":"{CLUSTER_VERSION}"}}"#
@@ -137,9 +137,9 @@ impl Cluster {
         Some(Self { own: id(url), peers })
     }
 
-    fn header(&self) -> Option<Header> {
+    fn header(&self) -> Header {
         let urls: Vec<&str> = self.peers.iter().map(|(_, url)| url.as_str()).collect();
-        Some(Header { cluster_id: id(&urls.join(",")), member_id: self.own, revision: REVISION, raft_term: TERM })
+        Header { cluster_id: id(&urls.join(",")), member_id: self.own, revision: REVISION, raft_term: TERM }
     }
 
     fn members(&self) -> MemberList {
@@ -149,12 +149,12 @@ impl Cluster {
             peer_urls: vec![url.clone()],
             client_urls: vec![url.replace(":2380", ":2379")],
         });
-        MemberList { header: self.header(), members: members.collect() }
+        MemberList { header: Some(self.header()), members: members.collect() }
     }
 
     fn status(&self) -> Status {
         Status {
-            header: self.header(),
+            header: Some(self.header()),
             version: VERSION.to_owned(),
             db_size: DB_SIZE,
             leader: self.peers.first().map_or(0, |(_, url)| id(url)),

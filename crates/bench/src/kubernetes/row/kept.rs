@@ -21,16 +21,16 @@ impl<'a> Kept<'a> {
 
     /// That of this kind, made when there is none.
     pub(super) async fn get(&mut self, kind: Kind) -> Result<&Subject, Failure> {
-        let at = match self.subjects.iter().position(|subject| subject.kind == kind) {
-            Some(at) => at,
-            None => {
-                let subject = Subject::standing(self.bench, kind, 3).await?;
-                self.age.put_on(&subject.endpoints().borrow().clone()).await?;
-                self.subjects.push(subject);
-                self.subjects.len() - 1
-            }
-        };
-        self.subjects.get(at).ok_or(Failure::Unreadable { what: "which clusters there are" })
+        let is_of_it = |subject: &Subject| subject.kind == kind;
+        if !self.subjects.iter().any(is_of_it) {
+            let subject = Subject::standing(self.bench, kind, 3).await?;
+            self.age.put_on(&subject.endpoints().borrow().clone()).await?;
+            self.subjects.push(subject);
+        }
+        self.subjects
+            .iter()
+            .find(|subject| is_of_it(subject))
+            .ok_or(Failure::Unreadable { what: "which clusters there are" })
     }
 
     /// The next repetition does not suffer from what went wrong in this one.
