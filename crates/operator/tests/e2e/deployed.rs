@@ -25,8 +25,14 @@ use crate::{
     stage::{Stage, selector},
 };
 
-/// What no test brings an operator to use: the way back to a template that the declaration does not render to any more.
-const UNUSED: [(&str, &str, &str); 1] = [("apps", "controllerrevisions", "list")];
+/// What a walk may not see an operator use: that port-forwards over a WebSocket, which are GETs, need `create` as well is the API server's
+/// own doing since 1.35; a claim may be gone before the operator deletes it; and the way back to a template that the declaration does not
+/// render to any more.
+const UNUSED: [(&str, &str, &str); 3] = [
+    ("", "pods/portforward", "create"),
+    ("", "persistentvolumeclaims", "delete"),
+    ("apps", "controllerrevisions", "list"),
+];
 
 /// Group, resource, verb.
 type Grant = (String, String, String);
@@ -219,8 +225,8 @@ async fn a_deployed_operator_needs_the_rights_that_are_listed_and_no_others() {
     let (listed, used) = (listed(), used(&requests));
     let beyond: Vec<&Grant> = used.difference(&listed).collect();
     assert!(beyond.is_empty(), "used and not listed: {beyond:#?}");
-    let unused: Vec<Grant> = listed.difference(&used).cloned().collect();
-    let expected = UNUSED.map(|(group, resource, verb)| (group.to_owned(), resource.to_owned(), verb.to_owned()));
-    assert_eq!(unused, expected, "listed and not used");
+    let excused = UNUSED.map(|(group, resource, verb)| (group.to_owned(), resource.to_owned(), verb.to_owned()));
+    let unused: Vec<&Grant> = listed.difference(&used).filter(|grant| !excused.contains(grant)).collect();
+    assert!(unused.is_empty(), "listed and not used: {unused:#?}");
     deployed.end().await;
 }
