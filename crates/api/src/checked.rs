@@ -132,9 +132,7 @@ impl EtcdCluster {
             desired: Desired {
                 size,
                 template: Template::new(version, options),
-                recovery: Recovery {
-                    replace_after: duration("spec.recovery.replaceAfter", &spec.recovery.replace_after)?,
-                },
+                recovery: Recovery { replace_after: replace_after(&spec.recovery.replace_after)? },
                 maintenance: maintenance(&spec.maintenance)?,
                 patience: Patience::default(),
             },
@@ -161,6 +159,15 @@ fn version(text: &str) -> Result<EtcdVersion, Invalid> {
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let version = text.parse::<EtcdVersion>().and_then(EtcdVersion::supported).ok().filter(|_| plain);
     version.ok_or_else(|| Invalid::new("spec.version", format!("`{text}` is {}", rules::VERSION.1)))
+}
+
+fn replace_after(text: &str) -> Result<Duration, Invalid> {
+    let field = "spec.recovery.replaceAfter";
+    let silence = duration(field, text)?;
+    if silence < rules::SHORTEST_SILENCE {
+        return Err(Invalid::new(field, format!("`{text}` is {}", rules::REPLACE_AFTER.1)));
+    }
+    Ok(silence)
 }
 
 fn duration(field: &str, text: &str) -> Result<Duration, Invalid> {

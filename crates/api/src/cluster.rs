@@ -339,9 +339,9 @@ pub struct NetworkPolicySpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct RecoverySpec {
     /// How long a member whose disk may still exist must have been silent, for its peers too, before another takes its place: a
-    /// duration such as 90s, 5m or 1h30m. A member whose disk is gone is replaced at once. Default: 5m.
+    /// duration such as 90s, 5m or 1h30m, 10s at least. A member whose disk is gone is replaced at once. Default: 5m.
     #[schemars(length(max = 32))]
-    #[schemars(extend("x-kubernetes-validations" = [rules::rule(rules::DURATION)]))]
+    #[schemars(extend("x-kubernetes-validations" = [rules::rule(rules::DURATION), rules::rule(rules::REPLACE_AFTER)]))]
     pub replace_after: String,
 }
 

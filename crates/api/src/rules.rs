@@ -1,6 +1,8 @@
 //! What admission refuses: each rule is a CEL expression with what to write instead. What is checked again in Rust says the same
 //! words.
 
+use std::time::Duration;
+
 use etcdop_core::launch;
 use kube::core::{Message, Rule};
 
@@ -94,6 +96,12 @@ pub(crate) const NODE_PORT: Told = (
 pub(crate) const DURATION: Told = (
     "self.matches('^([0-9]{1,9}(ms|s|m|h))+$')",
     "not a duration: write a number with ms, s, m or h, as in 90s, 5m or 1h30m",
+);
+/// The shortest time that a member must have been silent before another takes its place.
+pub(crate) const SHORTEST_SILENCE: Duration = Duration::from_secs(10);
+pub(crate) const REPLACE_AFTER: Told = (
+    "!self.matches('^([0-9]{1,9}(ms|s|m|h))+$') || duration(self) >= duration('10s')",
+    "too short: a member is silent for as long when it merely restarts, or its node stalls; write 10s or more",
 );
 pub(crate) const OWN_LABELS: Told = (
     "!has(self.labels) || ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/managed-by', \

@@ -44,6 +44,8 @@ fn checked(spec: Value) -> Result<Cluster, Invalid> {
 #[case::retention_text(json!({ "etcd": { "autoCompactionRetention": "1 day" } }), "spec.etcd.autoCompactionRetention:", "1h or 30m")]
 #[case::port(json!({ "service": { "nodePort": 30379 } }), "spec.service.nodePort:", "set service.type to NodePort")]
 #[case::duration(json!({ "recovery": { "replaceAfter": "5" } }), "spec.recovery.replaceAfter: `5`", "5m or 1h30m")]
+#[case::at_once(json!({ "recovery": { "replaceAfter": "0s" } }), "spec.recovery.replaceAfter: `0s` is too short", "write 10s or more")]
+#[case::hasty(json!({ "recovery": { "replaceAfter": "9s999ms" } }), "spec.recovery.replaceAfter:", "write 10s or more")]
 #[case::endless(json!({ "recovery": { "replaceAfter": "9999999999h" } }), "spec.recovery.replaceAfter:", "5m or 1h30m")]
 #[case::nothing_free(json!({ "maintenance": { "defragmentAbove": "0" } }), "spec.maintenance.defragmentAbove:", "such as 100Mi")]
 #[case::label(json!({ "podTemplate": { "labels": { "etcd.etcd.io/cluster": "x" } } }), "spec.podTemplate.labels:", "use other names")]

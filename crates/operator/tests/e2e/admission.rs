@@ -72,6 +72,8 @@ async fn what_is_wrong_by_itself_is_refused_with_what_to_write_instead() {
         ),
         (json!({ "service": { "nodePort": 30379 } }), "spec.service", "set service.type to NodePort"),
         (json!({ "recovery": { "replaceAfter": "5" } }), "spec.recovery.replaceAfter", "as in 90s, 5m or 1h30m"),
+        (json!({ "recovery": { "replaceAfter": "0s" } }), "spec.recovery.replaceAfter", "write 10s or more"),
+        (json!({ "recovery": { "replaceAfter": "9s999ms" } }), "spec.recovery.replaceAfter", "write 10s or more"),
         (json!({ "maintenance": { "defragmentAbove": "-1" } }), "spec.maintenance.defragmentAbove", "such as 100Mi"),
         (
             json!({ "podTemplate": { "labels": { "etcd.etcd.io/cluster": "x" } } }),
@@ -103,6 +105,8 @@ async fn what_is_wrong_by_itself_is_refused_with_what_to_write_instead() {
 #[tokio::test]
 async fn what_is_left_out_or_null_gets_its_default() {
     let Some(admission) = Admission::find().await else { return };
+    let shortest = admission.says("demo", &json!({ "recovery": { "replaceAfter": "10000ms" } })).await.unwrap().data;
+    assert_eq!(shortest["spec"]["recovery"]["replaceAfter"], "10000ms");
     for spec in [json!({}), json!({ "storage": null, "etcd": null, "recovery": { "replaceAfter": null } })] {
         let there = admission.says(&"a".repeat(52), &spec).await.unwrap().data;
         assert_eq!(there["spec"]["storage"]["size"], "1Gi");

@@ -11,11 +11,11 @@ use crate::{
 };
 
 /// How long the cuts last after they are told of: several times `replaceAfter`.
-const CUT: Duration = Duration::from_secs(20);
+const CUT: Duration = Duration::from_secs(30);
 /// The operator and the tests on the test ground's network.
 const HERE: &str = "10.97.0.254";
 
-/// Three members and an operator that reaches them at their own addresses, and gives up whoever is dead after five seconds.
+/// Three members and an operator that reaches them at their own addresses, and gives up whoever is dead after ten seconds.
 struct Cluster {
     stage: Stage,
     members: Members,
@@ -26,7 +26,7 @@ struct Cluster {
 impl Cluster {
     async fn find(test: &str) -> Option<Self> {
         let ground = Ground::to_break().await?;
-        let spec = json!({ "size": 3, "recovery": { "replaceAfter": "5s" } });
+        let spec = json!({ "size": 3, "recovery": { "replaceAfter": "10s" } });
         let direct = ("ETCD_OPERATOR_REACH", "direct".to_owned());
         let stage = Stage::on(ground, test, spec, &[direct]).await;
         stage.converged().await;

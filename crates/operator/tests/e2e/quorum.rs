@@ -61,7 +61,7 @@ fn relocate(from: &Path, to: &Path) {
 async fn two_of_three_lost_disks_destroy_nothing_and_one_that_returns_heals_the_cluster() {
     let Some(ground) = Ground::to_break().await else { return };
     // However soon members are given up: without a quorum none is.
-    let spec = json!({ "size": 3, "recovery": { "replaceAfter": "5s" } });
+    let spec = json!({ "size": 3, "recovery": { "replaceAfter": "10s" } });
     let mut stage = Stage::on(ground, "quorum", spec, &[]).await;
     stage.converged().await;
     let witness = stage.witness().await;
@@ -73,7 +73,7 @@ async fn two_of_three_lost_disks_destroy_nothing_and_one_that_returns_heals_the_
     assert!(condition(&told, "QuorumLost", "True").contains("nothing is removed or wiped"), "{told:#?}");
     assert!(!condition(&told, "Available", "False").is_empty(), "{told:#?}");
     let pods = stage.pod_uids().await;
-    stage.stays(Duration::from_secs(15), &pods, &claims).await;
+    stage.stays(Duration::from_secs(20), &pods, &claims).await;
     returns.put_back();
     stage.is_replaced(0, &before).await;
     stage.converged().await;
