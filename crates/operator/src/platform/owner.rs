@@ -1,7 +1,9 @@
 //! Whose an object is. What has one of our names and is not ours is never taken over, changed or deleted.
 
+use std::borrow::Cow;
+
 use etcdop_api::Cluster;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
 
 use super::objects::Objects;
@@ -63,7 +65,8 @@ pub(crate) fn obstacle(objects: &Objects, cluster: &Cluster) -> Option<String> {
         members.and_then(|members| refusal("ConfigMap", &members.metadata, cluster, Kept::Yes))
     };
     let claims = || {
-        objects.claims.values().find_map(|claim| refusal("PersistentVolumeClaim", &claim.metadata, cluster, Kept::Yes))
+        let mut metas = objects.claims.values().map(|claim| without_minders(&claim.metadata, objects));
+        metas.find_map(|meta| refusal("PersistentVolumeClaim", &meta, cluster, Kept::Yes))
     };
     let pods = || {
         let strange = objects.pods.values().find(|pod| {
@@ -73,4 +76,61 @@ pub(crate) fn obstacle(objects: &Objects, cluster: &Cluster) -> Option<String> {
         Some(format!("Pod {} exists and does not belong to this EtcdCluster: delete it", strange.name_any()))
     };
     set.or_else(members).or_else(claims).or_else(pods)
+}
+
+/// Without the owners that the StatefulSet's controller gives to claims: the set and its Pods, while the set's retention policy is to
+/// delete. Whoever takes that for a stranger's claim can never put the policy back.
+fn without_minders<'a>(meta: &'a ObjectMeta, objects: &Objects) -> Cow<'a, ObjectMeta> {
+    let set = objects.stateful_set.iter().map(|set| &set.metadata.uid);
+    let minders: Vec<&String> = set.chain(objects.pods.values().map(|pod| &pod.metadata.uid)).flatten().collect();
+    let minds = |owner: &OwnerReference| minders.contains(&&owner.uid);
+    if !meta.owner_references.iter().flatten().any(minds) {
+        return Cow::Borrowed(meta);
+    }
+    let mut meta = meta.clone();
+    meta.owner_references.iter_mut().for_each(|owners| owners.retain(|owner| !minds(owner)));
+    Cow::Owned(meta)
+}
+
+#[cfg(test)]
+mod tests {
+    use etcdop_core::id::Slot;
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+    use crate::status::fixture::declared;
+
+    /// Our set with one Pod, over a claim that this has taken.
+    fn claimed_by(kind: &str, uid: &str) -> Objects {
+        let ours = json!({
+            "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "name": "demo", "uid": "u", "controller": true
+        });
+        let set = json!({
+            "metadata": { "name": "demo", "uid": "set", "ownerReferences": [ours] },
+            "spec": { "selector": {}, "serviceName": "demo-peer", "template": {} },
+        });
+        let theirs =
+            json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "demo", "uid": "set", "controller": true });
+        let pod = json!({ "metadata": { "name": "demo-0", "uid": "pod", "ownerReferences": [theirs] } });
+        let owner = json!({ "apiVersion": "v1", "kind": kind, "name": "demo", "uid": uid, "controller": true });
+        let claim = json!({
+            "metadata": { "name": "data-demo-0", "labels": { keys::CLUSTER: "demo" }, "ownerReferences": [owner] }
+        });
+        Objects {
+            stateful_set: Some(serde_json::from_value(set).unwrap()),
+            pods: [(Slot(0), serde_json::from_value(pod).unwrap())].into(),
+            claims: [(Slot(0), serde_json::from_value(claim).unwrap())].into(),
+            ..Objects::default()
+        }
+    }
+
+    #[rstest]
+    #[case::for_our_set("StatefulSet", "set", false)]
+    #[case::for_our_pod("Pod", "pod", false)]
+    #[case::for_another_set("StatefulSet", "other", true)]
+    fn a_claim_is_in_the_way_when_it_was_taken(#[case] kind: &str, #[case] uid: &str, #[case] refused: bool) {
+        let said = obstacle(&claimed_by(kind, uid), &declared());
+        assert_eq!(said.is_some(), refused, "{said:?}");
+    }
 }

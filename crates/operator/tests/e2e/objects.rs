@@ -7,6 +7,7 @@ use etcdop_etcd::{Endpoint, MemberId};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
+        apps::v1::StatefulSet,
         core::v1::{PersistentVolumeClaim, Service},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
@@ -83,6 +84,54 @@ async fn what_somebody_changes_in_our_services_and_budget_is_put_back_and_theirs
     api::<Service>(&stage).delete("demo-client", &kube::api::DeleteParams::default()).await.unwrap();
     let there = || async { api::<Service>(&stage).get_opt("demo-client").await.unwrap().is_some() };
     stage.until("made again", there).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_changes_in_our_stateful_set_is_put_back_and_costs_no_member() {
+    let Some(stage) = Stage::declare("edits-set", 3).await else { return };
+    stage.converged().await;
+    let witness = stage.witness().await;
+    let before = stage.members().await;
+    let pods = stage.pod_uids().await;
+    let edit = json!({
+        "metadata": { "annotations": { "example.com/theirs": "1" } },
+        "spec": {
+            "updateStrategy": { "type": "RollingUpdate" },
+            "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Delete", "whenScaled": "Delete" },
+        },
+    });
+    somebody_edits::<StatefulSet>(&stage, "demo", edit).await;
+    is_again::<StatefulSet>(&stage, "demo", |set| {
+        let spec = set.spec.clone().unwrap();
+        let strategy = spec.update_strategy.and_then(|strategy| strategy.type_);
+        let scaled = spec.persistent_volume_claim_retention_policy.and_then(|policy| policy.when_scaled);
+        (strategy.as_deref(), scaled.as_deref()) == (Some("OnDelete"), Some("Retain"))
+    })
+    .await;
+    // Kubernetes has made the set the owner of the disks meanwhile, which would go with it.
+    let free = || async {
+        let claims = stage.claims().list(&crate::stage::selector(&stage.name)).await.unwrap();
+        claims.items.len() == 3 && claims.items.iter().all(|claim| claim.owner_references().is_empty())
+    };
+    stage.until("disks that belong to nobody", free).await;
+    let edit = json!({ "spec": { "template": { "spec": { "terminationGracePeriodSeconds": 7 } } } });
+    somebody_edits::<StatefulSet>(&stage, "demo", edit).await;
+    is_again::<StatefulSet>(&stage, "demo", |set| {
+        let template = set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+        template.is_some_and(|spec| spec.termination_grace_period_seconds == Some(30))
+    })
+    .await;
+    let set = api::<StatefulSet>(&stage).get("demo").await.unwrap();
+    assert_eq!(set.annotations()["example.com/theirs"], "1");
+    stage.converged().await;
+    assert_eq!(stage.pod_uids().await, pods, "nobody was restarted");
+    // With `kubectl scale statefulset`: two Pods may be gone before it is noticed, their disks are not.
+    somebody_edits::<StatefulSet>(&stage, "demo", json!({ "spec": { "replicas": 1 } })).await;
+    is_again::<StatefulSet>(&stage, "demo", |set| set.spec.as_ref().is_some_and(|spec| spec.replicas == Some(3))).await;
+    stage.converged().await;
+    assert_eq!(stage.members().await, before, "the same members on the same disks");
+    stage.settle(witness).await;
     stage.end().await;
 }
 
