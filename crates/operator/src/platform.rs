@@ -1,4 +1,4 @@
-//! The Kubernetes side of a cluster: what the engine sees of it and does to it, all of it read live. It never talks to etcd and
+//! The Kubernetes side of a cluster: what the engine sees of it and does to it, all of it read live but at rest. It never talks to etcd and
 //! decides nothing.
 
 use std::{
@@ -19,7 +19,7 @@ use etcdop_core::{
 };
 use etcdop_engine::{
     outcome::{CommitError, Outcome},
-    platform::{Ground, Platform},
+    platform::{Ground, GroundSlot, Platform},
     safeguards::Safeguards,
 };
 use kube::Client;
@@ -35,7 +35,7 @@ use self::{
     objects::{Objects, Reader, Wished},
     reach::Reach,
     reports::Reports,
-    rest::Rest,
+    rest::{Rest, Still},
 };
 use crate::resource::Site;
 
@@ -101,6 +101,27 @@ struct Inner {
     in_the_way: watch::Sender<Option<String>>,
     /// The newest look, for steps that were planned on it and whose fence has just been checked against it.
     seen: Mutex<Arc<Objects>>,
+    /// Its slots: where members are still asked when the API server does not answer.
+    slots: Mutex<BTreeMap<Slot, GroundSlot>>,
+}
+
+/// Why nothing can be shown.
+struct Unseen {
+    why: String,
+    /// Whether it is only for now: what was there stays there.
+    passes: bool,
+}
+
+impl Unseen {
+    /// The API server did not say.
+    const fn now(why: String) -> Self {
+        Self { why, passes: true }
+    }
+
+    /// There is nothing that is ours.
+    fn by_right(why: impl Into<String>) -> Self {
+        Self { why: why.into(), passes: false }
+    }
 }
 
 impl KubernetesPlatform {
@@ -123,6 +144,7 @@ impl KubernetesPlatform {
             lacks: watch::Sender::default(),
             in_the_way: watch::Sender::default(),
             seen: Mutex::default(),
+            slots: Mutex::default(),
             around,
         };
         Self { inner: Arc::new(inner) }
@@ -169,17 +191,33 @@ impl Inner {
         Arc::clone(&self.seen())
     }
 
-    async fn look(self: &Arc<Self>) -> Result<Ground, String> {
-        let _turn = self.around.looks.acquire().await.map_err(|error| error.to_string())?;
-        let cluster = self.cluster();
-        let objects = self.reader.read(&cluster).await.map_err(|error| answer::words(&error))?;
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<Slot, GroundSlot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing is planned on this, because its record is missing; but members that were there are asked how they are.
+    fn blind(&self, unseen: Unseen) -> Ground {
+        let slots = if unseen.passes { self.slots().clone() } else { BTreeMap::new() };
+        Ground { record: Err(Blocker(unseen.why)), slots, safeguards: Vec::new() }
+    }
+
+    /// One look; at what the API server has only where it is not `known`.
+    async fn look(self: &Arc<Self>, known: Option<Arc<Objects>>) -> Result<Ground, Unseen> {
+        let _turn = self.around.looks.acquire().await.map_err(|error| Unseen::now(error.to_string()))?;
+        let (look, cluster) = (self.rest.begin(Instant::now()), self.cluster());
+        let objects = match &known {
+            Some(known) => Objects::clone(known),
+            None => self.reader.read(&cluster).await.map_err(|error| Unseen::now(answer::words(&error)))?,
+        };
         if objects.wished == Wished::NoMore {
-            return Err("the EtcdCluster is being deleted: nothing is made or changed for it any more".to_owned());
+            return Err(Unseen::by_right(
+                "the EtcdCluster is being deleted: nothing is made or changed for it any more",
+            ));
         }
         let foreign = owner::obstacle(&objects, &cluster);
         self.in_the_way.send_if_modified(|now| std::mem::replace(now, foreign.clone()) != foreign);
         if let Some(foreign) = foreign {
-            return Err(foreign);
+            return Err(Unseen::by_right(foreign));
         }
         self.reach.forget_others(&objects);
         let lacks = self.lacking.look(&self.around.client, &cluster, &objects).await;
@@ -205,6 +243,13 @@ impl Inner {
         }
         let objects = Arc::new(objects);
         *self.seen() = Arc::clone(&objects);
+        // What is to be done something about is looked at live until it is done.
+        if due.is_empty() {
+            self.rest.remember(look, &ground, known.is_none().then_some(objects), Instant::now());
+        } else {
+            self.rest.stir();
+        }
+        *self.slots() = ground.slots.clone();
         self.chores.start(self, due);
         Ok(ground)
     }
@@ -220,19 +265,15 @@ impl Platform for KubernetesPlatform {
     }
 
     async fn observe(&self) -> Ground {
-        let began = Instant::now();
-        if let Some(ground) = self.inner.rest.last(began) {
-            return ground;
-        }
-        let blocked =
-            |why: String| Ground { record: Err(Blocker(why)), slots: BTreeMap::new(), safeguards: Vec::new() };
-        match timeout(LOOK, self.inner.look()).await {
-            Ok(Ok(ground)) => {
-                self.inner.rest.remember(&ground, began, Instant::now());
-                ground
-            }
-            Ok(Err(why)) => blocked(why),
-            Err(_) => blocked(format!("the API server did not answer within {LOOK:?}")),
+        let known = match self.inner.rest.still(Instant::now()) {
+            Still::Ground(ground) => return *ground,
+            Still::Objects(objects) => Some(objects),
+            Still::Nothing => None,
+        };
+        match timeout(LOOK, self.inner.look(known)).await {
+            Ok(Ok(ground)) => ground,
+            Ok(Err(unseen)) => self.inner.blind(unseen),
+            Err(_) => self.inner.blind(Unseen::now(format!("the API server did not answer within {LOOK:?}"))),
         }
     }
 
@@ -264,6 +305,9 @@ impl Platform for KubernetesPlatform {
     }
 
     async fn changed(&self) {
-        self.inner.changed.notified().await;
+        tokio::select! {
+            () = self.inner.changed.notified() => {}
+            () = self.inner.rest.vigil() => {}
+        }
     }
 }

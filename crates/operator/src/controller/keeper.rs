@@ -30,8 +30,9 @@ const BLOCKED_LOOK: std::time::Duration = std::time::Duration::from_secs(2);
 /// Between two looks at a paused cluster that nothing wakes.
 const PAUSED_LOOK: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Between two looks at a cluster at rest.
-const HEALTH: std::time::Duration = std::time::Duration::from_secs(2);
+/// Between two looks at a cluster that has been at rest for a while. Whatever changes its objects rings; this is for a member that
+/// stops answering without a word, which its Pod's readiness probe tells of within some seconds as well.
+const HEALTH: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Looks after one resource until it is stopped.
 pub(super) struct Keeper {

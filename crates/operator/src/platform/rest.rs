@@ -1,22 +1,30 @@
 //! At rest nothing needs to be read again that nobody has said to have changed: a hundred clusters that are as declared must not keep
-//! the API server busy. A look is taken over only while the planner waits for nothing, no watch has rung since, and it is young; and
-//! never twice in a row, because the second look of a pass is the fence of a step.
+//! the API server busy. What was read is taken over only while the planner waits for nothing and no watch has rung since; and never
+//! twice in a row, because the second look of a pass is the fence of a step.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use etcdop_core::plan::Wake;
 use etcdop_engine::platform::Ground;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-/// How old a look gets that is taken over. What no watch tells of is noticed after that: a disk that was wiped.
+use super::objects::Objects;
+
+/// How old a look gets that is taken over as it is. What no watch tells of is noticed after that: a disk that was wiped.
 const OLDEST: Duration = Duration::from_secs(10);
+/// How old objects get that are taken over. Every change of them rings, so this is for a watch that has died without a word.
+const OLDEST_OBJECTS: Duration = Duration::from_mins(2);
 /// Looks that follow each other faster belong to one pass.
 const ONE_PASS: Duration = Duration::from_millis(400);
+/// For how long a cluster is watched closely that has come to rest: what has just moved is most likely to move again.
+const VIGIL: Duration = Duration::from_mins(1);
+/// Between two looks meanwhile.
+const VIGIL_LOOK: Duration = Duration::from_secs(2);
 
-/// Whether the last look still counts.
+/// What of the last look still counts.
 #[derive(Default)]
 pub(crate) struct Rest {
     state: Mutex<State>,
@@ -24,38 +32,97 @@ pub(crate) struct Rest {
 
 #[derive(Default)]
 struct State {
-    calm: bool,
+    /// Counts what stirred.
+    stirs: u64,
+    /// Since when nothing is in flight and nothing has changed.
+    calm_since: Option<Instant>,
     asked: Option<Instant>,
     last: Option<(Ground, Instant)>,
+    objects: Option<(Arc<Objects>, Instant)>,
+}
+
+/// A look that has begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    began: Instant,
+    stirs: u64,
+}
+
+/// What need not be read again.
+#[derive(Debug)]
+pub(super) enum Still {
+    /// All of it.
+    Ground(Box<Ground>),
+    /// What the API server has. What runs in the Pods is asked.
+    Objects(Arc<Objects>),
+    /// Nothing.
+    Nothing,
 }
 
 impl Rest {
     /// Whether nothing is in flight and nothing is waited for.
     pub(crate) fn follow(&self, next: Wake) {
-        self.state().calm = next == Wake::OnChange;
+        let mut state = self.state();
+        if next == Wake::OnChange {
+            state.calm_since.get_or_insert_with(Instant::now);
+        } else {
+            state.calm_since = None;
+        }
     }
 
     /// Something changed, or is about to.
     pub(crate) fn stir(&self) {
         let mut state = self.state();
-        state.calm = false;
+        state.stirs += 1;
+        state.calm_since = None;
         state.last = None;
+        state.objects = None;
     }
 
-    /// The last look, where it will do.
-    pub(super) fn last(&self, now: Instant) -> Option<Ground> {
+    /// What will do of the last look.
+    pub(super) fn still(&self, now: Instant) -> Still {
         let mut state = self.state();
         let asked = state.asked.replace(now);
         let new_pass = asked.is_some_and(|asked| now - asked > ONE_PASS);
-        let (ground, at) = state.last.as_ref()?;
-        (state.calm && new_pass && now - *at < OLDEST).then(|| ground.clone())
+        if state.calm_since.is_none() || !new_pass {
+            return Still::Nothing;
+        }
+        if let Some((ground, at)) = &state.last
+            && now - *at < OLDEST
+        {
+            return Still::Ground(Box::new(ground.clone()));
+        }
+        match &state.objects {
+            Some((objects, at)) if now - *at < OLDEST_OBJECTS => Still::Objects(Arc::clone(objects)),
+            Some(_) | None => Still::Nothing,
+        }
     }
 
-    /// Remembers a look that was begun and ended then.
-    pub(super) fn remember(&self, ground: &Ground, began: Instant, ended: Instant) {
+    /// A look begins.
+    pub(super) fn begin(&self, began: Instant) -> Look {
+        Look { began, stirs: self.state().stirs }
+    }
+
+    /// Remembers a look that has ended; with its objects, if they were read in it. One in which something stirred may have missed it.
+    pub(super) fn remember(&self, look: Look, ground: &Ground, objects: Option<Arc<Objects>>, ended: Instant) {
         let mut state = self.state();
         state.asked = Some(ended);
-        state.last = Some((ground.clone(), began));
+        if look.stirs != state.stirs {
+            return;
+        }
+        state.last = Some((ground.clone(), look.began));
+        if let Some(objects) = objects {
+            state.objects = Some((objects, look.began));
+        }
+    }
+
+    /// Resolves when a cluster that has come to rest not long ago is to be looked at again.
+    pub(super) async fn vigil(&self) {
+        let calm_since = self.state().calm_since;
+        match calm_since {
+            Some(since) if since.elapsed() < VIGIL => sleep(VIGIL_LOOK).await,
+            Some(_) | None => std::future::pending().await,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -68,8 +135,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use etcdop_core::observation::Blocker;
+    use tokio::time::{advance, timeout};
 
     use super::*;
+
+    const PASS: Duration = Duration::from_secs(2);
 
     fn ground() -> Ground {
         Ground { record: Err(Blocker("the look".to_owned())), slots: BTreeMap::new(), safeguards: Vec::new() }
@@ -77,9 +147,17 @@ mod tests {
 
     fn at_rest(since: Instant) -> Rest {
         let rest = Rest::default();
-        rest.remember(&ground(), since, since);
+        rest.remember(rest.begin(since), &ground(), Some(Arc::default()), since);
         rest.follow(Wake::OnChange);
         rest
+    }
+
+    fn takes_over_all(rest: &Rest, now: Instant) -> bool {
+        matches!(rest.still(now), Still::Ground(there) if *there == ground())
+    }
+
+    fn takes_over_nothing(rest: &Rest, now: Instant) -> bool {
+        matches!(rest.still(now), Still::Nothing)
     }
 
     #[test]
@@ -87,27 +165,68 @@ mod tests {
         let start = Instant::now();
         let rest = at_rest(start);
         for seconds in [2, 4, 6] {
-            assert_eq!(rest.last(start + Duration::from_secs(seconds)), Some(ground()));
+            assert!(takes_over_all(&rest, start + Duration::from_secs(seconds)), "after {seconds} s");
         }
-        assert_eq!(rest.last(start + OLDEST), None, "it is too old");
+        assert!(!takes_over_all(&rest, start + OLDEST), "it is too old");
+    }
+
+    #[test]
+    fn what_runs_in_the_pods_is_asked_again_before_the_api_server_is() {
+        let start = Instant::now();
+        let rest = at_rest(start);
+        for pass in [OLDEST, OLDEST * 2, OLDEST * 3] {
+            assert!(matches!(rest.still(start + pass), Still::Objects(_)), "after {pass:?}");
+            rest.remember(rest.begin(start + pass), &ground(), None, start + pass);
+        }
+        assert!(takes_over_nothing(&rest, start + OLDEST_OBJECTS), "a watch may have died");
     }
 
     #[test]
     fn the_fence_of_a_step_is_read_live() {
         let start = Instant::now();
-        let (rest, pass) = (at_rest(start), start + Duration::from_secs(2));
-        assert_eq!(rest.last(pass), Some(ground()));
-        assert_eq!(rest.last(pass + Duration::from_millis(5)), None);
+        for age in [PASS, OLDEST] {
+            let (rest, pass) = (at_rest(start), start + age);
+            assert!(!takes_over_nothing(&rest, pass));
+            assert!(takes_over_nothing(&rest, pass + Duration::from_millis(5)));
+        }
     }
 
     #[test]
     fn whatever_stirs_makes_the_next_look_live() {
         let start = Instant::now();
+        for age in [PASS, OLDEST] {
+            let rest = at_rest(start);
+            rest.stir();
+            rest.follow(Wake::OnChange);
+            assert!(takes_over_nothing(&rest, start + age));
+            let busy = at_rest(start);
+            busy.follow(Wake::Soon);
+            assert!(takes_over_nothing(&busy, start + age));
+        }
+    }
+
+    #[test]
+    fn a_look_in_which_something_stirred_is_not_taken_over() {
+        let start = Instant::now();
         let rest = at_rest(start);
+        let look = rest.begin(start + PASS);
         rest.stir();
-        assert_eq!(rest.last(start + Duration::from_secs(2)), None);
-        let busy = at_rest(start);
-        busy.follow(Wake::Soon);
-        assert_eq!(busy.last(start + Duration::from_secs(2)), None);
+        rest.remember(look, &ground(), Some(Arc::default()), start + PASS);
+        rest.follow(Wake::OnChange);
+        assert!(takes_over_nothing(&rest, start + PASS * 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_just_come_to_rest_is_looked_at_often_and_then_seldom() {
+        let rest = Rest::default();
+        let is_due = async || timeout(PASS + Duration::from_millis(1), rest.vigil()).await.is_ok();
+        assert!(!is_due().await, "what is in flight has a pace of its own");
+        rest.follow(Wake::OnChange);
+        assert!(is_due().await);
+        advance(VIGIL).await;
+        assert!(!is_due().await);
+        rest.stir();
+        rest.follow(Wake::OnChange);
+        assert!(is_due().await);
     }
 }
