@@ -14,9 +14,11 @@ use crate::resource::{Site, names};
 
 mod conditions;
 mod operation;
+mod sight;
 
 pub(crate) use conditions::Transitions;
 pub(crate) use operation::Running;
+pub(crate) use sight::Sight;
 
 /// One pass with everything that its projection needs.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +108,7 @@ pub(crate) fn project(
         phase: Some(picture.phase()),
         message: picture.message(),
         current_size: i32::try_from(listed.count()).unwrap_or(i32::MAX),
-        ready_members: i32::try_from(summary.ready).unwrap_or(i32::MAX),
+        ready_members: i32::try_from(sight::ready(picture.published, summary)).unwrap_or(i32::MAX),
         members: rows.iter().filter_map(|row| member(row)).collect(),
         leader: rows.iter().find(|row| row.leader).map(|row| row.name.clone()),
         cluster_id: summary.cluster_id.map(|id| id.to_string()),

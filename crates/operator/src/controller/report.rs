@@ -17,7 +17,7 @@ use crate::{
     clock,
     events::{Happening, Told},
     platform::{call, words},
-    status::{Picture, Running, Transitions, differs_in_substance, project, summary},
+    status::{Picture, Running, Sight, Transitions, differs_in_substance, project, summary},
 };
 
 /// Between two writes of what has changed.
@@ -49,6 +49,14 @@ pub(super) struct Aside {
     pub(super) lacks: Option<String>,
 }
 
+/// A pass that lacks answers: told when no better one has come by then.
+struct SetAside {
+    cluster: Arc<Cluster>,
+    published: Published,
+    aside: Aside,
+    until: Instant,
+}
+
 pub(super) struct Reporter {
     shared: Shared,
     resources: Api<EtcdCluster>,
@@ -56,6 +64,8 @@ pub(super) struct Reporter {
     running: Running,
     transitions: Transitions,
     told: Told,
+    sight: Sight,
+    set_aside: Option<SetAside>,
     /// What the API server has, as far as this operator knows.
     written: Option<EtcdClusterStatus>,
     next: Option<EtcdClusterStatus>,
@@ -82,6 +92,8 @@ impl Reporter {
                 before.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default(),
             ),
             told: Told::default(),
+            sight: Sight::default(),
+            set_aside: None,
             written: before,
             next: None,
             last_write: None,
@@ -97,6 +109,8 @@ impl Reporter {
     /// Another loop counts its steps from the beginning.
     pub(super) fn begin(&mut self) {
         self.told = Told::default();
+        self.sight = Sight::default();
+        self.set_aside = None;
         self.steps = 0;
         self.kept = None;
     }
@@ -106,6 +120,18 @@ impl Reporter {
         if published.pass == 0 {
             return;
         }
+        let wait = self.sight.puts_aside(&published, &summary(&published));
+        self.set_aside = None;
+        match wait {
+            Some(wait) => {
+                let until = Instant::now() + wait;
+                self.set_aside = Some(SetAside { cluster: Arc::clone(cluster), published, aside, until });
+            }
+            None => self.tell(cluster, published, aside).await,
+        }
+    }
+
+    async fn tell(&mut self, cluster: &Arc<Cluster>, published: Published, aside: Aside) {
         let summary = summary(&published);
         let site = self.shared.around.site.clone();
         let around_lacks = self.around_lacks.clone();
@@ -144,8 +170,13 @@ impl Reporter {
         }
     }
 
-    /// When the newest status is to be written; never when the API server has it.
+    /// When there is something to write: never when the API server has it.
     pub(super) fn due(&self) -> Option<Instant> {
+        let told = self.set_aside.as_ref().map(|pass| pass.until);
+        told.into_iter().chain(self.write_due()).min()
+    }
+
+    fn write_due(&self) -> Option<Instant> {
         let next = self.next.as_ref()?;
         let pace = match &self.written {
             Some(written) if written == next => return None,
@@ -158,7 +189,10 @@ impl Reporter {
 
     /// Writes the newest status if it is due.
     pub(super) async fn write(&mut self) {
-        if self.due().is_none_or(|due| due > Instant::now()) {
+        if let Some(pass) = self.set_aside.take_if(|pass| pass.until <= Instant::now()) {
+            self.tell(&pass.cluster, pass.published, pass.aside).await;
+        }
+        if self.write_due().is_none_or(|due| due > Instant::now()) {
             return;
         }
         let Some(next) = self.next.clone() else { return };
@@ -198,6 +232,7 @@ impl Reporter {
 
     /// The status of a resource that is not looked after.
     pub(super) async fn plain(&mut self, generation: Option<i64>, phase: Phase, message: Option<String>) {
+        self.set_aside = None;
         let before = self.written.clone().unwrap_or_default();
         self.next = Some(EtcdClusterStatus {
             observed_generation: generation,
