@@ -34,6 +34,7 @@ use crate::{
 mod inquiry;
 mod links;
 mod memory;
+mod opening;
 mod peer_port;
 mod questions;
 pub(crate) mod roster;
@@ -148,7 +149,9 @@ impl Observer {
         let ground = platform.observe().await;
         let start = self.clock.now();
         let asked = Instant::now();
-        let patience = Patience { prompt: asked + self.tuning.budget, newcomer: asked + self.tuning.newcomer };
+        // To a manager that has just come everybody is new, and nobody is down for that.
+        let newcomer = if self.heard.is_empty() { self.tuning.budget } else { self.tuning.newcomer };
+        let patience = Patience { prompt: asked + self.tuning.budget, newcomer: asked + newcomer };
         let record = match &ground.record {
             Ok(record) => {
                 self.record = record.clone();

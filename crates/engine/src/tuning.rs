@@ -13,7 +13,7 @@ pub struct Tuning {
     pub answer: Duration,
     /// What a pass waits at most for members that answered the last time.
     pub budget: Duration,
-    /// What a pass waits at most for members that never answered yet.
+    /// What a pass waits at most for members that never answered yet; the first pass of all waits for them as for others.
     pub newcomer: Duration,
     /// After which the question for the member list goes to one member more.
     pub hedge: Duration,
@@ -39,7 +39,7 @@ impl Default for Tuning {
             etcd: Options::default(),
             answer: Duration::from_secs(1),
             budget: Duration::from_millis(300),
-            newcomer: Duration::from_millis(5),
+            newcomer: Duration::from_millis(1),
             hedge: Duration::from_millis(60),
             roster: Duration::from_secs(1),
             peer_port: Duration::from_millis(150),

@@ -120,6 +120,10 @@ impl Supervisor {
         let (mut slots, mut unusable) = (layout.slots.clone(), Ok(()));
         if before.as_ref().is_none_or(|before| before.slots != slots) {
             let before = before.unwrap_or_default().slots;
+            // One write for all. Where that fails, the slots are asked one by one, and those that can have none are told apart.
+            if let Err(error) = port_book::assign(&self.home, &self.dir, layout.slots.keys().copied()) {
+                tracing::debug!(%error, "ports for all slots at once");
+            }
             for &slot in layout.slots.keys() {
                 // Ports and disks first: what is declared can be started.
                 if let Err(error) = self.prepare(slot) {

@@ -8,7 +8,11 @@ use etcdop_core::{
     observation::{Blocker, Probe},
 };
 
-use super::{FRESH, Observer, Place, cluster, inquiry::Inquiries, instance_id, links, peer_port, roster, status};
+use super::{
+    FRESH, Observer, Place, cluster, inquiry::Inquiries, instance_id, links,
+    opening::{EXPECTED, INSIST, insist},
+    peer_port, roster, status,
+};
 use crate::{
     contact::{Routes, may_answer},
     platform::Ground,
@@ -47,7 +51,9 @@ impl Observer {
         let routes = Routes::new(cluster(&self.record.value), ground, &self.heard, &mut self.contacts);
         for route in &routes.in_turn {
             let place = (route.slot, instance_id(ground, route.slot));
-            self.statuses.ask(&place, now, status::ask(route.client.clone(), self.tuning.answer));
+            let (client, deadline) = (route.client.clone(), self.tuning.answer);
+            let status = insist(self.patience(&place, now), move || status::ask(client.clone(), deadline));
+            self.statuses.ask(&place, now, status);
             match self.heard.get(&route.slot) {
                 Some(Probe::Known { .. }) => self.ask_version(ground, &place, now),
                 Some(Probe::Unknown { .. }) => self.ask_ports(ground, &place, now),
@@ -62,6 +68,13 @@ impl Observer {
         }
         self.ask_leader(ground, &routes, now);
         self.routes = routes;
+    }
+
+    /// For how long one question to it goes on: whoever has just been started opens its port any moment.
+    fn patience(&self, place: &Place, now: Mono) -> Duration {
+        let silent = self.statuses.probe(place, now, FRESH).unknown_since();
+        let expected = silent.is_some_and(|since| now.since(since) < EXPECTED);
+        if expected { INSIST } else { Duration::ZERO }
     }
 
     fn ask_version(&mut self, ground: &Ground, place: &Place, now: Mono) {
@@ -79,7 +92,9 @@ impl Observer {
         let due = silent.is_some_and(|since| now.since(since) >= PROGRESS_AFTER)
             && self.progress.last_asked(place).is_none_or(|asked| now.since(asked) >= PROGRESS_PACE);
         if let Ok(peer) = self.contacts.page(&dial.peer) {
-            self.ports.ask(place, now, peer_port::ask(peer, self.tuning.peer_port));
+            let deadline = self.tuning.peer_port;
+            let port = insist(self.patience(place, now), move || peer_port::ask(peer.clone(), deadline));
+            self.ports.ask(place, now, port);
         }
         if let (true, true, Ok(metrics)) = (serves, due, self.contacts.page(&dial.metrics)) {
             self.progress.ask(place, now, peer_port::ask_progress(metrics, self.tuning.peer_port));
