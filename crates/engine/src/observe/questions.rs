@@ -9,7 +9,9 @@ use etcdop_core::{
 };
 
 use super::{
-    FRESH, Observer, Place, cluster, inquiry::Inquiries, instance_id, links,
+    FRESH, Observer, Place, cluster,
+    inquiry::Inquiries,
+    instance_id, links,
     opening::{EXPECTED, INSIST, insist},
     peer_port, roster, status,
 };
