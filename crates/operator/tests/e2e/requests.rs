@@ -31,6 +31,9 @@ const BOUND: u64 = 600;
 /// Where members end again and again, and each end is a reason to look: 1,240 were counted on two busy cores.
 const BOUND_OF_UNREST: u64 = 2_000;
 
+/// The most that a cluster at rest may cost: it is read once every two minutes, by a dozen requests, and its watches begin again.
+const BOUND_AT_REST: u64 = 30;
+
 /// A user whose requests are counted.
 struct Counted {
     client: Client,
@@ -90,13 +93,19 @@ impl Counted {
         counts.map(|count| count.parse::<u64>().unwrap()).sum()
     }
 
-    /// Counts for a minute, which must not be more than the bound.
-    async fn are_few(&self, what: &str, bound: u64) {
+    /// Of a minute.
+    async fn in_a_minute(&self, what: &str) -> u64 {
         sleep(SETTLED).await;
         let before = self.so_far().await;
         sleep(MINUTE).await;
         let count = self.so_far().await - before;
         eprintln!("{what}: {count} requests in a minute");
+        count
+    }
+
+    /// Counts for a minute, which must not be more than the bound.
+    async fn are_few(&self, what: &str, bound: u64) {
+        let count = self.in_a_minute(what).await;
         assert!(count > 0, "the operator is at work, and its requests are counted");
         assert!(count <= bound, "{what}: {count} requests in a minute, {bound} at most");
     }
@@ -117,6 +126,18 @@ fn apis(client: &Client) -> (Api<ClusterRole>, Api<ClusterRoleBinding>, Api<Flow
 
 fn read(path: &Path) -> Value {
     serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_at_rest_costs_next_to_no_requests() {
+    let Some(ground) = Ground::to_break().await else { return };
+    let counted = Counted::make(&ground, "rest").await;
+    let stage = Stage::on(ground, "rest", json!({ "size": 3 }), &counted.environment()).await;
+    stage.converged().await;
+    assert!(counted.so_far().await > 0, "the operator's requests are counted");
+    let count = counted.in_a_minute("a cluster at rest").await;
+    assert!(count <= BOUND_AT_REST, "{count} requests in a minute, {BOUND_AT_REST} at most");
+    counted.end(stage).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
