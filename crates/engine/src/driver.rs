@@ -189,7 +189,7 @@ impl<P: Platform> Driver<P> {
                 self.backoff.succeeded(&step);
                 Acted::Changed
             }
-            Outcome::NotApplied(why) => self.fail(&step, Failure::NotApplied, why, retry, now),
+            Outcome::NotApplied(why) | Outcome::NotYet(why) => self.fail(&step, Failure::NotApplied, why, retry, now),
             Outcome::Unknown(why) => self.fail(&step, Failure::Unknown, why, retry, now),
         };
         if let (Outcome::Unknown(_), Step::Etcd(call)) = (&outcome, &step)

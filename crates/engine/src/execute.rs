@@ -81,7 +81,8 @@ impl<T> From<Result<T, Error>> for Attempt {
 
 impl From<Outcome> for Attempt {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, retry: Retry::BackOff }
+        let retry = if matches!(outcome, Outcome::NotYet(_)) { Retry::Steady } else { Retry::BackOff };
+        Self { outcome, retry }
     }
 }
 

@@ -11,6 +11,8 @@ pub enum Outcome {
     Done,
     /// Certainly not carried out: refused, or a fence did not hold.
     NotApplied(String),
+    /// As [`Self::NotApplied`], and what is in the way passes by itself within seconds: worth trying again at once.
+    NotYet(String),
     /// Nobody knows: the call was given up, or its answer was lost.
     Unknown(String),
 }

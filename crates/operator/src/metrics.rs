@@ -170,7 +170,7 @@ impl Metrics {
         }
         let outcome = match report.outcome {
             Outcome::Done => "done",
-            Outcome::NotApplied(_) => "not-applied",
+            Outcome::NotApplied(_) | Outcome::NotYet(_) => "not-applied",
             Outcome::Unknown(_) => "unknown",
         };
         let labels = StepOf { namespace: of.namespace, cluster: of.cluster, step: word(&report.step), outcome };

@@ -68,7 +68,9 @@ impl Event {
             }
             Self::Step { text, outcome, took_millis } => match outcome {
                 Outcome::Done => format!("{text} ({took_millis} ms)"),
-                Outcome::NotApplied(why) => format!("{text}: not applied after {took_millis} ms: {why}"),
+                Outcome::NotApplied(why) | Outcome::NotYet(why) => {
+                    format!("{text}: not applied after {took_millis} ms: {why}")
+                }
                 Outcome::Unknown(why) => format!("{text}: outcome unknown after {took_millis} ms: {why}"),
             },
             Self::Waiting { why } => format!("waiting: {why}"),

@@ -101,6 +101,18 @@ async fn a_step_that_failed_is_shown_and_waits_before_it_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_step_whose_obstacle_passes_by_itself_is_tried_at_a_steady_pace() {
+    let mut scene = Scene::new();
+    scene.stage.answer_with(Outcome::NotYet("the budget is spent".to_owned()));
+    for _ in 0..6 {
+        assert!(matches!(scene.act(&ensure()).await, Acted::Not { .. }));
+        tokio::time::advance(Duration::from_millis(50)).await;
+    }
+    assert_eq!(scene.stage.applied().len(), 6);
+    assert_eq!(scene.setback().map(|setback| setback.failure), Some(Failure::NotApplied));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_failed_is_in_the_next_observation_and_what_can_wait_is_planned_around() {
     let mut scene = Scene::new();
     scene.driver.pass().await;

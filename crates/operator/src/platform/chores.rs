@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -73,6 +73,11 @@ pub(crate) enum Chore {
 }
 
 impl Chore {
+    /// To give these annotations to this Pod.
+    pub(super) fn give(slot: Slot, uid: String, annotations: &Value) -> Self {
+        Self::Give { slot, uid, annotations: annotations.to_string() }
+    }
+
     /// For how long it must have been due.
     const fn patience(&self) -> Duration {
         match self {
@@ -101,7 +106,7 @@ pub(crate) fn chores(view: &View<'_>, ground: &Ground) -> Vec<Chore> {
         }
         if let Some(record) = record {
             if let Some(seat) = stale_seat(pod, record, slot) {
-                due.push(Chore::Give { slot, uid: uid.clone(), annotations: seat.to_string() });
+                due.push(Chore::give(slot, uid.clone(), &seat));
             }
             if pod.metadata.deletion_timestamp.is_some() && has_left(record, slot) {
                 due.push(Chore::GiveUp { slot, uid });
@@ -111,7 +116,7 @@ pub(crate) fn chores(view: &View<'_>, ground: &Ground) -> Vec<Chore> {
     if let Some(record) = record {
         let missed = undelivered(view.objects, record).filter_map(|(pod, gift)| {
             let (&slot, _) = view.objects.pods.iter().find(|(_, other)| other.metadata.uid == pod.metadata.uid)?;
-            Some(Chore::Give { slot, uid: pod.uid()?, annotations: gift.to_string() })
+            Some(Chore::give(slot, pod.uid()?, &gift))
         });
         due.extend(missed);
     }
@@ -240,33 +245,53 @@ enum State {
 impl Chores {
     /// Starts what has been due for long enough. Ends at once.
     pub(super) fn start(&self, inner: &Arc<Inner>, due: Vec<Chore>) {
-        let now = Instant::now();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|chore, known| known.state == State::Runs || due.contains(chore));
-        let mut ready = Vec::new();
-        for chore in due {
+        run_beside(inner, self.ready(due, Instant::now()));
+    }
+
+    /// Starts these, whatever else is due. Ends at once.
+    pub(super) fn begin(&self, inner: &Arc<Inner>, chores: Vec<Chore>) {
+        run_beside(inner, self.taken(chores, Instant::now()));
+    }
+
+    /// Those of them that have been due for long enough; they run from now on.
+    fn ready(&self, due: Vec<Chore>, now: Instant) -> Vec<Chore> {
+        self.known().retain(|chore, known| known.state == State::Runs || due.contains(chore));
+        self.taken(due, now)
+    }
+
+    fn taken(&self, due: Vec<Chore>, now: Instant) -> Vec<Chore> {
+        let mut known = self.known();
+        let mut is_ready = |chore: &Chore| {
             let first = Known { next: now + chore.patience(), state: State::Waits };
             let known = known.entry(chore.clone()).or_insert(first);
-            if known.state == State::Waits && known.next <= now {
+            let ready = known.state == State::Waits && known.next <= now;
+            if ready {
                 known.state = State::Runs;
-                ready.push(chore);
             }
-        }
-        drop(known);
-        if !ready.is_empty() {
-            let inner = Arc::clone(inner);
-            tokio::spawn(async move {
-                join_all(ready.into_iter().map(|chore| inner.finish(chore))).await;
-                inner.changed.notify_one();
-            });
-        }
+            ready
+        };
+        due.into_iter().filter(|chore| is_ready(chore)).collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Chore, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn done(&self, chore: &Chore) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get_mut(chore) {
+        if let Some(known) = self.known().get_mut(chore) {
             *known = Known { next: Instant::now() + AGAIN, state: State::Waits };
         }
+    }
+}
+
+/// Beside everything else; then there is a reason to look.
+fn run_beside(inner: &Arc<Inner>, chores: Vec<Chore>) {
+    if !chores.is_empty() {
+        let inner = Arc::clone(inner);
+        tokio::spawn(async move {
+            join_all(chores.into_iter().map(|chore| inner.finish(chore))).await;
+            inner.changed.notify_one();
+        });
     }
 }
 
@@ -275,7 +300,7 @@ impl Inner {
         let outcome = self.carry_out(&chore).await;
         match &outcome {
             Outcome::Done => tracing::debug!(?chore, "chore"),
-            Outcome::NotApplied(why) | Outcome::Unknown(why) => {
+            Outcome::NotApplied(why) | Outcome::NotYet(why) | Outcome::Unknown(why) => {
                 tracing::info!(?chore, why, "chore failed, tried again");
             }
         }
@@ -295,7 +320,7 @@ impl Inner {
             },
             Chore::Give { slot, uid, annotations } => {
                 match (pod(slot, uid), serde_json::from_str::<Value>(annotations)) {
-                    (Some(pod), Ok(annotations)) => self.annotate(pod, annotations).await,
+                    (Some(pod), Ok(annotations)) => self.give(pod, annotations).await,
                     _ => Outcome::Done,
                 }
             }

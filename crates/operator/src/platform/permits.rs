@@ -1,6 +1,6 @@
 //! The record and the permits: what decides who may start where. Both are committed in one object before any Pod hears of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use etcdop_core::{
     id::{RecordRevision, Slot},
@@ -19,6 +19,7 @@ use serde_json::json;
 use super::{
     Inner, answer,
     call::{api, change, patch, post},
+    chores::Chore,
     kept::{self, Handed, Permits},
     objects::{NO_RECORD, Objects},
 };
@@ -37,7 +38,9 @@ impl Inner {
         let refreshed = join_all(stale.map(|(pod, seat)| self.annotate(pod, seat))).await;
         match refreshed.into_iter().find(|outcome| *outcome != Outcome::Done) {
             // The record stands. A seat that lags behind permits nothing that the new one does not, and is brought up again.
-            Some(Outcome::NotApplied(why) | Outcome::Unknown(why)) => Err(CommitError::Unknown(why)),
+            Some(Outcome::NotApplied(why) | Outcome::NotYet(why) | Outcome::Unknown(why)) => {
+                Err(CommitError::Unknown(why))
+            }
             Some(Outcome::Done) | None => Ok(revision),
         }
     }
@@ -63,62 +66,65 @@ impl Inner {
             Ok(written) => Ok(RecordRevision(written.resource_version().unwrap_or_default())),
             Err(error) if answer::is_conflict(&error) || answer::is_missing(&error) => Err(CommitError::Conflict),
             Err(error) => match answer::outcome::<()>("ConfigMap of the members", Err(error)) {
-                Outcome::NotApplied(why) => Err(CommitError::Failed(why)),
+                Outcome::NotApplied(why) | Outcome::NotYet(why) => Err(CommitError::Failed(why)),
                 Outcome::Unknown(why) => Err(CommitError::Unknown(why)),
                 Outcome::Done => Err(CommitError::Unknown("an error that is none".to_owned())),
             },
         }
     }
 
-    /// Hands permits out: noted for good first, then given to the Pods.
-    pub(super) async fn permit(&self, permits: &[Permit]) -> Outcome {
+    /// Hands permits out: they are noted for good, and then brought to the Pods by whoever has time. What was noted counts as handed
+    /// out; whoever does not hear of it now hears of it later, from this operator or the next one.
+    pub(super) async fn permit(self: &Arc<Self>, permits: &[Permit]) -> Outcome {
         let objects = self.objects();
         let record = match objects.record(&self.cluster()) {
             Ok(record) => record,
             Err(why) => return Outcome::NotApplied(why),
         };
         let mut handed = objects.permits();
-        let (mut gifts, mut brought) = (Vec::new(), Vec::new());
+        let mut gifts = Vec::new();
         for permit in permits {
             let holder = objects.pods.get(&permit.slot).filter(|pod| pod.uid().as_ref() == Some(&permit.instance.0));
-            let Some(pod) = holder else {
+            if holder.is_none() {
                 return Outcome::NotApplied(format!("Pod {} is not in slot {} any more", permit.instance, permit.slot));
-            };
+            }
             let text = match gate::permit(permit) {
                 Ok(permit) => permit.render(),
                 Err(why) => return Outcome::NotApplied(why),
             };
+            let gift = gift(&record.value, permit.slot, &text);
+            gifts.push(Chore::give(permit.slot, permit.instance.0.clone(), &gift));
             let claim = objects.claims.get(&permit.slot).and_then(ResourceExt::uid);
-            handed.insert(permit.slot, Handed { permit: text.clone(), claim });
-            gifts.push((pod, gift(&record.value, permit.slot, &text)));
-            brought.extend(seat(&record.value, permit.slot).map(|seat| (pod, format!("{seat}\n{text}end\n"))));
+            handed.insert(permit.slot, Handed { permit: text, claim });
         }
         match self.write(&record.revision, &record.value, &handed).await {
             Ok(_) => {}
             Err(CommitError::Unknown(why)) => return Outcome::Unknown(why),
             Err(error) => return Outcome::NotApplied(error.to_string()),
         }
-        for (pod, text) in brought {
-            self.hand_over(pod, text);
-        }
-        let given = join_all(gifts.into_iter().map(|(pod, gift)| self.annotate(pod, gift))).await;
-        // It is noted, so it counts as handed out; whoever did not hear of it hears of it later.
-        given.into_iter().find(|outcome| *outcome != Outcome::Done).map_or(Outcome::Done, |outcome| match outcome {
-            Outcome::NotApplied(why) | Outcome::Unknown(why) => Outcome::Unknown(why),
-            Outcome::Done => Outcome::Done,
-        })
+        self.chores.begin(self, gifts);
+        Outcome::Done
     }
 
-    /// Brings a permit to the guard itself. An annotation is in a fresh container a second later; where this way is closed, nobody
-    /// waits longer than for that.
-    fn hand_over(&self, pod: &Pod, text: String) {
-        let (reach, pod) = (self.reach.clone(), pod.name_any());
-        tokio::spawn(async move {
-            match reach.hand_over(&pod, HAND_OVER_PORT, &text).await {
-                Ok(answer) => tracing::debug!(pod, answer, "permit brought"),
-                Err(why) => tracing::debug!(pod, why, "permit not brought"),
+    /// Gives a Pod what is meant for it. A permit is brought to its guard as well: an annotation is in a fresh container a second
+    /// later, and where this way is closed, nobody waits longer than for that.
+    pub(super) async fn give(&self, pod: &Pod, annotations: serde_json::Value) -> Outcome {
+        let text = |key: &str| annotations.get(key).and_then(serde_json::Value::as_str);
+        let brought = text(keys::SEAT).zip(text(keys::PERMIT)).map(|(seat, permit)| format!("{seat}\n{permit}end\n"));
+        let bring = async {
+            if let Some(text) = brought {
+                self.hand_over(&pod.name_any(), &text).await;
             }
-        });
+        };
+        let ((), given) = tokio::join!(bring, self.annotate(pod, annotations.clone()));
+        given
+    }
+
+    async fn hand_over(&self, pod: &str, text: &str) {
+        match self.reach.hand_over(pod, HAND_OVER_PORT, text).await {
+            Ok(answer) => tracing::debug!(pod, answer, "permit brought"),
+            Err(why) => tracing::debug!(pod, why, "permit not brought"),
+        }
     }
 
     /// Sets annotations of exactly this Pod.
@@ -131,7 +137,7 @@ impl Inner {
 }
 
 /// What a Pod is given with its permit: guards take both in one look.
-fn gift(record: &Record, slot: Slot, permit: &str) -> serde_json::Value {
+pub(super) fn gift(record: &Record, slot: Slot, permit: &str) -> serde_json::Value {
     json!({ keys::SEAT: seat(record, slot), keys::PERMIT: permit })
 }
 
@@ -166,3 +172,6 @@ pub(super) fn undelivered<'a>(
         (for_it && !carries).then(|| (pod, gift(record, slot, &handed.permit)))
     })
 }
+
+#[cfg(test)]
+mod tests;

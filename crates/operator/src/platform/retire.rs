@@ -49,6 +49,9 @@ impl Inner {
         };
         match ended {
             Err(error) if answer::is_missing(&error) => Outcome::Done,
+            Err(error) if answer::is_over_budget(&error) => {
+                Outcome::NotYet(format!("{}: {}", pod.name_any(), answer::words(&error)))
+            }
             ended => answer::outcome(&pod.name_any(), ended),
         }
     }

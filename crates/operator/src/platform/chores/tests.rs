@@ -11,6 +11,7 @@ use crate::{
         kept,
         look::ground,
         objects::{Objects, Wished},
+        permits,
     },
     resource::Site,
     status::fixture::{declared, site},
@@ -150,8 +151,12 @@ fn a_guard_that_has_not_seen_its_pods_permit_is_reminded() {
 
 #[test]
 fn a_permit_that_was_noted_and_not_given_is_given() {
-    let due = Stand::new().permitted().due();
+    let stand = Stand::new().permitted();
+    let due = stand.due();
     let [Chore::Give { annotations, .. }] = due.as_slice() else { panic!("{due:?}") };
+    let record = stand.objects.record(&declared()).unwrap().value;
+    let began = Chore::give(Slot(0), "p".to_owned(), &permits::gift(&record, Slot(0), PERMIT));
+    assert_eq!(due, [began], "the same that a step begins: it is not given twice at a time");
     let given: Value = serde_json::from_str(annotations).unwrap();
     assert_eq!(given[keys::PERMIT], PERMIT);
     let seat = etcdop_guard::Seat::parse(given[keys::SEAT].as_str().unwrap()).unwrap();
@@ -215,4 +220,24 @@ fn a_lost_claim_is_made_again_and_a_small_one_grows() {
     let claim = small.objects.claims.get_mut(&Slot(0)).unwrap();
     claim.spec = Some(object(json!({ "resources": { "requests": { "storage": "512Mi" } } })));
     assert_eq!(small.due(), [Chore::Grow { slot: Slot(0), uid: "c".to_owned(), size: "1Gi".to_owned() }]);
+}
+
+#[test]
+fn a_chore_that_runs_is_not_begun_again_before_it_has_failed() {
+    let (chores, now) = (Chores::default(), Instant::now());
+    let give = Chore::give(Slot(0), "p".to_owned(), &json!({ keys::PERMIT: PERMIT }));
+    assert_eq!(chores.taken(vec![give.clone()], now), [give.clone()]);
+    assert_eq!(chores.ready(vec![give.clone()], now + AGAIN), []);
+    chores.done(&give);
+    assert_eq!(chores.ready(vec![give.clone()], now), []);
+    assert_eq!(chores.ready(vec![give.clone()], Instant::now() + AGAIN), [give]);
+}
+
+#[test]
+fn what_a_step_begins_keeps_the_others_waiting_no_longer() {
+    let (chores, now) = (Chores::default(), Instant::now());
+    let touch = Chore::Touch { slot: Slot(1), uid: "q".to_owned() };
+    assert_eq!(chores.ready(vec![touch.clone()], now), []);
+    chores.taken(vec![Chore::MakeClaim { slot: Slot(0) }], now);
+    assert_eq!(chores.ready(vec![touch.clone()], now + SANDBOX), [touch]);
 }
