@@ -49,12 +49,19 @@ pub(crate) fn phase(pod: &Pod, heard: Option<&Heard>, name: Name) -> Phase {
         (ContainerState { waiting: Some(waiting), .. }, _) => {
             let reason = waiting.reason.clone().unwrap_or_else(|| "waiting".to_owned());
             Phase::Pending(Blocker(match &waiting.message {
-                Some(message) => format!("{reason}: {message}"),
+                Some(message) => waits_for(&reason, message),
                 None => init_trouble(pod).unwrap_or(reason),
             }))
         }
         _ => Phase::Pending(Blocker(unstarted(pod))),
     }
+}
+
+/// What a container waits for. An image that cannot be pulled is told in the same words between two tries as in a try: what changes to
+/// and fro looks like something that moves, and is looked at in short order.
+fn waits_for(reason: &str, message: &str) -> String {
+    let cause = (reason == "ImagePullBackOff").then(|| message.find("ErrImagePull: ")).flatten();
+    cause.map_or_else(|| format!("{reason}: {message}"), |at| message[at..].to_owned())
 }
 
 fn is_restarting(reason: Option<&str>) -> bool {
@@ -138,8 +145,8 @@ fn init_trouble(pod: &Pod) -> Option<String> {
         let state = status.state.as_ref()?;
         if let Some(waiting) = &state.waiting {
             let reason = waiting.reason.clone()?;
-            let message = waiting.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
-            return (reason != "PodInitializing").then(|| format!("init container {}: {reason}{message}", status.name));
+            let why = waiting.message.as_ref().map_or_else(|| reason.clone(), |message| waits_for(&reason, message));
+            return (reason != "PodInitializing").then(|| format!("init container {}: {why}", status.name));
         }
         let ended = state.terminated.as_ref().filter(|ended| ended.exit_code != 0)?;
         Some(format!("init container {}: {}", status.name, ending(ended)))
@@ -208,6 +215,12 @@ mod tests {
     )]
     #[case::no_image(
         scheduled(&json!({ "state": { "waiting": { "reason": "ErrImagePull", "message": "not found" } } })),
+        "pending: ErrImagePull: not found"
+    )]
+    #[case::no_image_between_two_tries(
+        scheduled(&json!({ "state": { "waiting": {
+            "reason": "ImagePullBackOff", "message": "Back-off pulling image \"a/b:1\": ErrImagePull: not found"
+        } } })),
         "pending: ErrImagePull: not found"
     )]
     #[case::evicted(pod(&json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on memory" })), "exited: The node was low on memory")]
