@@ -35,8 +35,9 @@ use super::{
 };
 use crate::resource::{keys, names, volume};
 
-/// For how long a scheduled Pod may be without a sandbox: then the kubelet lost it for 10 s and more, and an annotation wakes it.
-const SANDBOX: Duration = Duration::from_secs(1);
+/// For how long a scheduled Pod may be without a sandbox: then the kubelet lost it for 10 s and more, and an annotation wakes it. Of six
+/// Pods that come at once that happens to most; one that was only slow is not hurt.
+const SANDBOX: Duration = Duration::from_millis(500);
 /// How long an annotation may be on its way into a Pod: mostly it takes half of that. Once in some dozen fresh Pods the kubelet loses
 /// the update and brings it with its next look at everything, a minute later.
 const DELIVERED: Duration = Duration::from_millis(400);

