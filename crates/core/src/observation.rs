@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Why something could not be learnt, in words for people.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Blocker(pub String);
 

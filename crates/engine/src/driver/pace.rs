@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use etcdop_core::{id::Mono, plan::Plan, reason::Reason, step::Step};
+use etcdop_core::{id::Mono, observation::Blocker, plan::Plan, reason::Reason, step::Step};
 
 /// A wait is this part of the time that nothing moved.
 const SHARE: u32 = 16;
@@ -29,14 +29,32 @@ impl Gist {
                 Reason::NotDeadYet { member, slot, silent: Duration::ZERO, limit }
             }
             Reason::VoterBehind { member, slot, .. } => Reason::VoterBehind { member, slot, behind: 0 },
-            Reason::PutOff { step, why, .. } => Reason::PutOff { step, why, tries: 0 },
-            reason => reason,
+            Reason::PutOff { step, .. } => Reason::PutOff { step, why: Blocker::default(), tries: 0 },
+            reason => without_words(reason),
         };
         Self {
             act: plan.act.as_ref().map(|(step, _)| step.clone()),
             reasons: plan.reasons.iter().map(timeless).collect(),
         }
     }
+}
+
+/// The words of the system around: those of a kubelet that cannot pull an image alternate for hours.
+fn without_words(mut reason: Reason) -> Reason {
+    match &mut reason {
+        Reason::RecordUnknown(why)
+        | Reason::RosterUnknown(why)
+        | Reason::AlarmsUnknown(why)
+        | Reason::DiskUnknown { why, .. }
+        | Reason::NotAtGate { why, .. }
+        | Reason::BirthFailed { why, .. }
+        | Reason::FounderSilent { why, .. }
+        | Reason::VoterSilent { why, .. }
+        | Reason::GateRefused { why, .. }
+        | Reason::LearnerSilent { why, .. } => *why = Blocker::default(),
+        _ => {}
+    }
+    reason
 }
 
 impl Pace {
@@ -108,6 +126,14 @@ mod tests {
         let mut pace = Pace::default();
         wait(&mut pace, silent(1), 0);
         assert_eq!(wait(&mut pace, silent(5), 4000), 250);
+    }
+
+    #[test]
+    fn other_words_for_the_same_are_no_other_plan() {
+        let waits = |words: &str| Reason::NotAtGate { slot: Slot(1), why: Blocker(words.to_owned()) };
+        let mut pace = Pace::default();
+        wait(&mut pace, waits("ErrImagePull"), 0);
+        assert_eq!(wait(&mut pace, waits("ImagePullBackOff"), 4000), 250);
     }
 
     #[test]
