@@ -1,9 +1,11 @@
 //! The last look before a change: what the plan rests on is read again, live. A plan made from what was true a moment ago must not
 //! act on what is true now (DESIGN §2). Not a test build's assertion: it is always on.
 
+use std::collections::BTreeMap;
+
 use etcdop_core::{
     fence::{Fence, RosterDigest},
-    id::{MemberId, Slot},
+    id::{InstanceId, MemberId, Slot},
     step::{GroundStep, Step},
 };
 
@@ -66,23 +68,20 @@ async fn list(routes: &Routes, tuning: &Tuning, expected: &RosterDigest) -> Resu
 }
 
 async fn ground<P: Platform>(platform: &P, step: &Step, fence: &Fence) -> Result<(), Refusal> {
-    let ground = platform.observe().await;
-    let record = ground.record.map_err(|why| Refusal::RecordUnknown(why.0))?;
-    if record.revision != fence.record {
-        return Err(Refusal::RecordMoved);
-    }
     let retired = match step {
-        Step::Ground(GroundStep::Retire(slot, instance)) => Some((slot, instance)),
+        Step::Ground(GroundStep::Retire(slot, instance)) => Some((*slot, instance)),
         Step::Etcd(_) | Step::Ground(_) | Step::Record(_) => None,
     };
-    let fenced = fence.instance.as_ref().map(|(slot, instance)| (slot, instance));
-    for (slot, instance) in fenced.into_iter().chain(retired) {
-        let seen = ground.slots.get(slot).and_then(|seen| seen.instance.as_ref().ok()).and_then(Option::as_ref);
-        if seen.is_none_or(|seen| seen.id != *instance) {
-            return Err(Refusal::InstanceMoved(*slot));
-        }
+    let fenced = fence.instance.as_ref().map(|(slot, instance)| (*slot, instance));
+    let expected: BTreeMap<Slot, &InstanceId> = fenced.into_iter().chain(retired).collect();
+    let slots: Vec<Slot> = expected.keys().copied().collect();
+    let footing = platform.footing(&slots).await;
+    let revision = footing.record.map_err(|why| Refusal::RecordUnknown(why.0))?;
+    if revision != fence.record {
+        return Err(Refusal::RecordMoved);
     }
-    Ok(())
+    let moved = expected.into_iter().find(|(slot, instance)| footing.instances.get(slot) != Some(*instance));
+    moved.map_or(Ok(()), |(slot, _)| Err(Refusal::InstanceMoved(slot)))
 }
 
 #[cfg(test)]

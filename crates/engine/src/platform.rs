@@ -65,6 +65,25 @@ pub struct Ground {
     pub safeguards: Vec<Safeguard>,
 }
 
+/// What a fence holds against what the plan was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Footing {
+    /// The record's revision, or why it cannot be read.
+    pub record: Result<RecordRevision, Blocker>,
+    /// Who lives in the slots that were asked for; nobody where that cannot be seen.
+    pub instances: BTreeMap<Slot, InstanceId>,
+}
+
+impl From<Ground> for Footing {
+    fn from(ground: Ground) -> Self {
+        let lives_in = |(slot, seen): (Slot, GroundSlot)| Some((slot, seen.instance.ok()??.id));
+        Self {
+            record: ground.record.map(|record| record.revision),
+            instances: ground.slots.into_iter().filter_map(lives_in).collect(),
+        }
+    }
+}
+
 /// A place where members live: Kubernetes, hosts, or this machine.
 ///
 /// # Guarantees asked of an implementation
@@ -83,6 +102,12 @@ pub trait Platform: Send + Sync + 'static {
 
     /// What is there now. Infallible: what cannot be seen is said in the value.
     fn observe(&self) -> impl Future<Output = Ground> + Send;
+
+    /// The little of it that the fence of a step asks for, read live: who lives in these slots, and the record's revision. A platform
+    /// where a look at everything costs much says it for less.
+    fn footing(&self, _slots: &[Slot]) -> impl Future<Output = Footing> + Send {
+        async { self.observe().await.into() }
+    }
 
     /// Replaces the record when it still has the revision `base`.
     fn commit(

@@ -54,6 +54,15 @@ enum Standing {
     Slow,
 }
 
+/// What an answer was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// Worth another look.
+    News,
+    /// Another failure of somebody who had failed before.
+    Nothing,
+}
+
 /// Until when a pass waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -148,7 +157,9 @@ where
         }
         while let Some(deadline) = self.open().filter_map(|open| open.standing.deadline(patience)).max() {
             match timeout_at(deadline, self.tasks.join_next()).await {
-                Ok(Some(done)) => self.take(done.ok()),
+                Ok(Some(done)) => {
+                    self.take(done.ok());
+                }
                 Ok(None) => break,
                 Err(_) => self.open().for_each(|open| {
                     if open.standing.deadline(patience).is_some_and(|waited_until| waited_until <= deadline) {
@@ -163,21 +174,22 @@ where
         self.by_key.values_mut().filter(|inquiry| inquiry.running.is_some())
     }
 
-    /// Waits for the next answer that no pass waited for; for ever when there is none to come.
+    /// Waits for the next answer that no pass waited for and that is news; for ever when there is none to come.
     pub(crate) async fn late(&mut self) {
         loop {
-            match self.tasks.join_next().await {
-                Some(Ok(answered)) => return self.take(Some(answered)),
-                // A question that was forgotten.
-                Some(Err(_)) => {}
-                None => return std::future::pending().await,
+            let Some(done) = self.tasks.join_next().await else { return std::future::pending().await };
+            // Else one more failure, or the answer to a question that was forgotten.
+            if self.take(done.ok()) == Heard::News {
+                return;
             }
         }
     }
 
-    fn take(&mut self, answered: Option<Answered<K, T>>) {
-        let Some(Answered { key, number, result }) = answered else { return };
-        let Some(inquiry) = self.by_key.get_mut(&key).filter(|inquiry| inquiry.number == number) else { return };
+    fn take(&mut self, answered: Option<Answered<K, T>>) -> Heard {
+        let Some(Answered { key, number, result }) = answered else { return Heard::Nothing };
+        let inquiry = self.by_key.get_mut(&key).filter(|inquiry| inquiry.number == number);
+        let Some(inquiry) = inquiry else { return Heard::Nothing };
+        let again = result.is_err() && matches!(inquiry.last, Some(Err(_)));
         inquiry.running = None;
         match result {
             Ok(value) => {
@@ -189,6 +201,7 @@ where
             }
             Err(why) => inquiry.last = Some(Err(why)),
         }
+        if again { Heard::Nothing } else { Heard::News }
     }
 
     /// The newest answer, if its question was put less than `fresh` ago and none failed since.
@@ -321,7 +334,8 @@ mod tests {
         questions.settle(patience()).await;
         for at in [100, 1500, 3000] {
             questions.ask(&"frozen", mono(at), freezes());
-            questions.late().await;
+            sleep(Duration::from_millis(1100)).await;
+            questions.settle(patience()).await;
             let since = questions.probe(&"frozen", mono(at + 1100), FRESH).unknown_since();
             assert_eq!(since, Some(mono(100)));
         }
@@ -329,6 +343,25 @@ mod tests {
         questions.late().await;
         let probe = questions.probe(&"frozen", mono(5001), FRESH);
         assert_eq!(probe, Probe::Known { value: 8, at: mono(5000) });
+    }
+
+    async fn refused() -> Result<u8, Blocker> {
+        sleep(Duration::from_millis(50)).await;
+        Err(Blocker("connection refused".to_owned()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_on_failing_wakes_nobody() {
+        let mut questions = Questions::new();
+        questions.ask(&"a", mono(0), answers(7));
+        questions.settle(patience()).await;
+        questions.ask(&"a", mono(10), refused());
+        questions.late().await;
+        questions.ask(&"a", mono(70), refused());
+        let again = timeout_at(Instant::now() + Duration::from_secs(1), questions.late());
+        assert!(again.await.is_err(), "the first failure was news, the second one is not");
+        questions.ask(&"a", mono(2000), answers(8));
+        questions.late().await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,10 +9,11 @@ use std::{
 
 use etcdop_api::{Cluster, EtcdCluster};
 use etcdop_core::{
-    id::{Incarnation, RecordRevision, Slot},
+    id::{Incarnation, InstanceId, RecordRevision, Slot},
     launch::LaunchSpec,
     record::{Record, Versioned},
 };
+use etcdop_engine::platform::Footing;
 use etcdop_guard::Report;
 use futures::future::try_join_all;
 use k8s_openapi::api::{
@@ -35,6 +36,10 @@ use crate::resource::{keys, names};
 
 /// Between two looks for objects that nobody knows of: disks of slots that are not used any more.
 const DISCOVERY: Duration = Duration::from_secs(10);
+
+/// How old a bound claim gets that is taken over while the Pod is the same that stands on it: Kubernetes deletes no claim under a Pod
+/// (the finalizer `pvc-protection`). Half of all reads of a look are for claims.
+const CLAIM: Duration = Duration::from_secs(1);
 
 /// What the record's revision is while there is none.
 pub(crate) const NO_RECORD: &str = "none";
@@ -117,6 +122,29 @@ struct Memory {
     listed_at: Option<Instant>,
     /// UIDs of Pods whose name was seen to have their address.
     named: BTreeSet<String>,
+    /// Bound claims, and when they were read.
+    claims: BTreeMap<Slot, (Standing, Instant)>,
+}
+
+/// A bound claim and the Pod that stands on it.
+#[derive(Clone, Debug)]
+struct Standing {
+    claim: PersistentVolumeClaim,
+    pod: String,
+}
+
+impl Standing {
+    /// A claim that stays for as long as the Pod does.
+    fn of(claim: &PersistentVolumeClaim, pod: Option<&Pod>) -> Option<Self> {
+        let phase = claim.status.as_ref()?.phase.as_deref()?;
+        let stays = phase == "Bound" && claim.metadata.deletion_timestamp.is_none();
+        stays.then_some(Self { claim: claim.clone(), pod: staying(pod?)? })
+    }
+}
+
+/// The UID of a Pod that is not being deleted.
+fn staying(pod: &Pod) -> Option<String> {
+    pod.uid().filter(|_| pod.metadata.deletion_timestamp.is_none())
 }
 
 impl Reader {
@@ -151,14 +179,68 @@ impl Reader {
             let pod = self.pods.get_opt(&names::pod(&self.name, slot)).await?;
             Ok::<_, Error>(pod.map(|pod| (slot, pod)))
         });
-        let claims = slots.iter().map(|&slot| async move {
-            let claim = self.claims.get_opt(&names::claim(&self.name, slot)).await?;
-            Ok::<_, Error>(claim.map(|claim| (slot, claim)))
-        });
-        let (pods, claims) = tokio::try_join!(try_join_all(pods), try_join_all(claims))?;
+        let kept = self.kept_claims();
+        let claims = |slots: BTreeSet<Slot>| try_join_all(slots.into_iter().map(|slot| self.claim(slot)));
+        let unknown = slots.iter().copied().filter(|slot| !kept.contains_key(slot)).collect();
+        let (pods, read) = tokio::try_join!(try_join_all(pods), claims(unknown))?;
         objects.pods = pods.into_iter().flatten().collect();
-        objects.claims = claims.into_iter().flatten().collect();
+        let stands =
+            |slot: &Slot, standing: &Standing| objects.pods.get(slot).and_then(staying).as_ref() == Some(&standing.pod);
+        let (kept, moved): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            kept.into_iter().partition(|(slot, standing)| stands(slot, standing));
+        let read_now = claims(moved.into_keys().collect()).await?;
+        let read = read.into_iter().chain(read_now).flatten();
+        objects.claims = kept.into_iter().map(|(slot, standing)| (slot, standing.claim)).collect();
+        for (slot, claim) in read {
+            self.keep_claim(slot, &claim, objects.pods.get(&slot));
+            objects.claims.insert(slot, claim);
+        }
         Ok(objects)
+    }
+
+    async fn claim(&self, slot: Slot) -> Result<Option<(Slot, PersistentVolumeClaim)>, Error> {
+        let claim = self.claims.get_opt(&names::claim(&self.name, slot)).await?;
+        Ok(claim.map(|claim| (slot, claim)))
+    }
+
+    fn kept_claims(&self) -> BTreeMap<Slot, Standing> {
+        let memory = self.memory();
+        let young = memory.claims.iter().filter(|(_, (_, read))| read.elapsed() < CLAIM);
+        young.map(|(&slot, (standing, _))| (slot, standing.clone())).collect()
+    }
+
+    fn keep_claim(&self, slot: Slot, claim: &PersistentVolumeClaim, pod: Option<&Pod>) {
+        let mut memory = self.memory();
+        match Standing::of(claim, pod) {
+            Some(standing) => memory.claims.insert(slot, (standing, Instant::now())),
+            None => memory.claims.remove(&slot),
+        };
+    }
+
+    /// Forgets what was taken over of this slot's disk: something is being done to it.
+    pub(super) fn forget_claim(&self, slot: Slot) {
+        self.memory().claims.remove(&slot);
+    }
+
+    /// What the fence of a step asks for: the record's revision, and the UIDs of the Pods in these slots; nothing of a resource that is
+    /// not wished for any more.
+    pub(super) async fn footing(&self, cluster: &Cluster, slots: &[Slot]) -> Result<Option<Footing>, Error> {
+        let members = names::members(&self.name);
+        let pods = slots.iter().map(|&slot| async move {
+            let pod = self.pods.get_metadata_opt(&names::pod(&self.name, slot)).await?;
+            Ok::<_, Error>(pod.and_then(|pod| Some((slot, InstanceId(pod.uid()?)))))
+        });
+        let (members, wish, pods) = tokio::try_join!(
+            self.config_maps.get_metadata_opt(&members),
+            self.resources.get_metadata_opt(&self.name),
+            try_join_all(pods),
+        )?;
+        if !wish.is_some_and(|wish| is_wished(&wish.metadata, cluster)) {
+            return Ok(None);
+        }
+        let revision = members.map_or(NO_RECORD.to_owned(), |members| members.resource_version().unwrap_or_default());
+        let instances = pods.into_iter().flatten().collect();
+        Ok(Some(Footing { record: Ok(RecordRevision(revision)), instances }))
     }
 
     /// Every slot that something may be in.
@@ -237,8 +319,29 @@ fn slot_of(name: &str, first: &str) -> Option<Slot> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    #[rstest]
+    #[case::is_bound_and_under_a_pod("Bound", json!({}), json!({}), Some("p"))]
+    #[case::waits_for_its_volume("Pending", json!({}), json!({}), None)]
+    #[case::is_being_deleted("Bound", json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }), json!({}), None)]
+    #[case::is_under_a_pod_that_goes("Bound", json!({}), json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }), None)]
+    fn a_claim_stays_while_its_pod_does_that(
+        #[case] phase: &str,
+        #[case] claim: Value,
+        #[case] mut pod: Value,
+        #[case] stands: Option<&str>,
+    ) {
+        pod["uid"] = json!("p");
+        let claim: PersistentVolumeClaim =
+            serde_json::from_value(json!({ "metadata": claim, "status": { "phase": phase } })).unwrap();
+        let pod: Pod = serde_json::from_value(json!({ "metadata": pod })).unwrap();
+        let standing = Standing::of(&claim, Some(&pod));
+        assert_eq!(standing.map(|standing| standing.pod).as_deref(), stands);
+        assert!(Standing::of(&claim, None).is_none(), "nobody stands on it");
+    }
 
     #[rstest]
     #[case("data-a-0", Some(0))]

@@ -1,6 +1,6 @@
 //! At rest nothing needs to be read again that nobody has said to have changed: a hundred clusters that are as declared must not keep
 //! the API server busy. What was read is taken over only while the planner waits for nothing and no watch has rung since; and never
-//! twice in a row, because the second look of a pass is the fence of a step.
+//! twice in a row.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,7 +9,7 @@ use std::{
 
 use etcdop_core::plan::Wake;
 use etcdop_engine::platform::Ground;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::objects::Objects;
 
@@ -17,7 +17,7 @@ use super::objects::Objects;
 const OLDEST: Duration = Duration::from_secs(10);
 /// How old objects get that are taken over. Every change of them rings, so this is for a watch that has died without a word.
 const OLDEST_OBJECTS: Duration = Duration::from_mins(2);
-/// Looks that follow each other faster belong to one pass.
+/// Looks that follow each other faster are about something that moves.
 const ONE_PASS: Duration = Duration::from_millis(400);
 /// For how long a cluster is watched closely that has come to rest: what has just moved is most likely to move again.
 const VIGIL: Duration = Duration::from_mins(1);
@@ -39,6 +39,8 @@ struct State {
     asked: Option<Instant>,
     last: Option<(Ground, Instant)>,
     objects: Option<(Arc<Objects>, Instant)>,
+    /// Whether the last look was one that was taken over.
+    old: bool,
 }
 
 /// A look that has begun.
@@ -57,6 +59,25 @@ pub(super) enum Still {
     Objects(Arc<Objects>),
     /// Nothing.
     Nothing,
+}
+
+impl State {
+    fn still(&mut self, now: Instant) -> Still {
+        let asked = self.asked.replace(now);
+        let new_pass = asked.is_some_and(|asked| now - asked > ONE_PASS);
+        if self.calm_since.is_none() || !new_pass {
+            return Still::Nothing;
+        }
+        if let Some((ground, at)) = &self.last
+            && now - *at < OLDEST
+        {
+            return Still::Ground(Box::new(ground.clone()));
+        }
+        match &self.objects {
+            Some((objects, at)) if now - *at < OLDEST_OBJECTS => Still::Objects(Arc::clone(objects)),
+            Some(_) | None => Still::Nothing,
+        }
+    }
 }
 
 impl Rest {
@@ -82,20 +103,14 @@ impl Rest {
     /// What will do of the last look.
     pub(super) fn still(&self, now: Instant) -> Still {
         let mut state = self.state();
-        let asked = state.asked.replace(now);
-        let new_pass = asked.is_some_and(|asked| now - asked > ONE_PASS);
-        if state.calm_since.is_none() || !new_pass {
-            return Still::Nothing;
-        }
-        if let Some((ground, at)) = &state.last
-            && now - *at < OLDEST
-        {
-            return Still::Ground(Box::new(ground.clone()));
-        }
-        match &state.objects {
-            Some((objects, at)) if now - *at < OLDEST_OBJECTS => Still::Objects(Arc::clone(objects)),
-            Some(_) | None => Still::Nothing,
-        }
+        let still = state.still(now);
+        state.old = !matches!(still, Still::Nothing);
+        still
+    }
+
+    /// Whether what the last look showed was not read for it.
+    pub(super) fn is_old(&self) -> bool {
+        self.state().old
     }
 
     /// A look begins.
@@ -113,6 +128,14 @@ impl Rest {
         state.last = Some((ground.clone(), look.began));
         if let Some(objects) = objects {
             state.objects = Some((objects, look.began));
+        }
+    }
+
+    /// Resolves when the last look is that long ago.
+    pub(super) async fn pause(&self, pause: Duration) {
+        let asked = self.state().asked;
+        if let Some(asked) = asked {
+            sleep_until(asked + pause).await;
         }
     }
 
@@ -182,13 +205,27 @@ mod tests {
     }
 
     #[test]
-    fn the_fence_of_a_step_is_read_live() {
+    fn a_step_that_is_planned_on_what_was_taken_over_is_known_to_be() {
         let start = Instant::now();
         for age in [PASS, OLDEST] {
             let (rest, pass) = (at_rest(start), start + age);
+            assert!(!rest.is_old());
             assert!(!takes_over_nothing(&rest, pass));
-            assert!(takes_over_nothing(&rest, pass + Duration::from_millis(5)));
+            assert!(rest.is_old());
+            rest.stir();
+            assert!(takes_over_nothing(&rest, pass + Duration::from_millis(5)), "its fence is read live");
+            assert!(!rest.is_old());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_at_what_changes_all_the_time_have_a_pause_between_them() {
+        let rest = at_rest(Instant::now());
+        let begun = Instant::now();
+        rest.pause(PASS).await;
+        assert_eq!(begun.elapsed(), PASS);
+        rest.pause(PASS).await;
+        assert_eq!(begun.elapsed(), PASS, "the last look was long ago");
     }
 
     #[test]
