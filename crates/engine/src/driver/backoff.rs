@@ -11,7 +11,10 @@ use etcdop_core::{
 
 use crate::execute::Retry;
 
-/// Before the first and every steady retry.
+/// Before the first steady retry: a learner that is not in sync yet is so within some milliseconds (3.6).
+const SOONEST: Duration = Duration::from_millis(5);
+
+/// Before the first retry of all others, and the longest wait of a steady one.
 const FIRST: Duration = Duration::from_millis(50);
 
 /// The longest wait before a retry.
@@ -46,10 +49,8 @@ impl Backoff {
 
     pub(crate) fn failed(&mut self, step: &Step, failure: Failure, why: &str, retry: Retry, now: Mono) {
         let before = self.held.iter().position(|held| held.setback.step == *step).map(|at| self.held.remove(at));
-        let wait = match (&before, retry) {
-            (Some(before), Retry::BackOff | Retry::Rested(_)) => before.wait.saturating_mul(2).min(LONGEST),
-            (None, _) | (_, Retry::Steady) => FIRST,
-        };
+        let (first, longest) = if retry == Retry::Steady { (SOONEST, FIRST) } else { (FIRST, LONGEST) };
+        let wait = before.as_ref().map_or(first, |before| before.wait.saturating_mul(2).clamp(first, longest));
         let wait = if let Retry::Rested(rest) = retry { wait.max(rest) } else { wait };
         let (tries, since) = before.map_or((0, now), |before| (before.setback.tries, before.setback.since));
         let (step, why, tries, due) = (step.clone(), Blocker(why.to_owned()), tries + 1, now.after(wait));
@@ -96,11 +97,15 @@ mod tests {
     #[test]
     fn a_step_whose_obstacle_passes_by_itself_is_tried_steadily() {
         let mut backoff = Backoff::default();
-        for _ in 0..9 {
+        let mut waits = Vec::new();
+        for _ in 0..7 {
             backoff.failed(&promote(1), Failure::NotApplied, "unhealthy cluster", Retry::Steady, at(0));
+            waits.push(backoff.wait(&promote(1), at(0)).unwrap().as_millis());
         }
-        assert_eq!(backoff.wait(&promote(1), at(0)), Some(FIRST));
-        assert_eq!(backoff.setbacks(at(0))[0].tries, 9);
+        assert_eq!(waits, [5, 10, 20, 40, 50, 50, 50]);
+        assert_eq!(backoff.setbacks(at(0))[0].tries, 7);
+        backoff.failed(&promote(1), Failure::NotApplied, "refused", Retry::BackOff, at(0));
+        assert_eq!(backoff.wait(&promote(1), at(0)), Some(FIRST * 2), "another obstacle, another pace");
     }
 
     #[test]
