@@ -1,6 +1,7 @@
 //! The loop that keeps a cluster: observe, plan, take one step behind its fence, report. Written once, for every platform.
 
 mod clock;
+pub mod complaint;
 mod contact;
 #[cfg(test)]
 mod double;

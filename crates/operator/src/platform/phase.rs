@@ -1,6 +1,7 @@
 //! How far a Pod has come: what the kubelet says of its container, and what the guard inside says of itself.
 
 use etcdop_core::observation::{Blocker, Phase};
+use etcdop_engine::complaint;
 use etcdop_guard::{Progress, RefusalKind, Report, WaitKind};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 
@@ -32,7 +33,9 @@ pub(crate) fn phase(pod: &Pod, heard: Option<&Heard>, name: Name) -> Phase {
         status.and_then(|status| status.phase.as_deref()).filter(|phase| matches!(*phase, "Failed" | "Succeeded"))
     {
         let why = status.and_then(|status| status.message.clone().or_else(|| status.reason.clone()));
-        return Phase::Exited(Blocker(why.unwrap_or_else(|| format!("the Pod has {}", ended.to_lowercase()))));
+        let of_itself = || container(pod)?.state.as_ref()?.terminated.as_ref().map(ended_as);
+        let why = why.map(|why| Phase::Exited(Blocker(why))).or_else(of_itself);
+        return why.unwrap_or_else(|| Phase::Exited(Blocker(format!("the Pod has {}", ended.to_lowercase()))));
     }
     let Some(container) = container(pod) else { return Phase::Pending(Blocker(unstarted(pod))) };
     let state = container.state.clone().unwrap_or_default();
@@ -117,7 +120,9 @@ fn ending(ended: &ContainerStateTerminated) -> String {
         Some("OOMKilled") => format!("{how}, out of memory: raise resources.limits.memory"),
         _ => how,
     };
-    let last = ended.message.as_deref().and_then(|message| message.trim().lines().last()).map(str::trim);
+    // Its complaint, which etcd lets its usage follow; else whatever it said last.
+    let message = ended.message.as_deref().unwrap_or_default();
+    let last = complaint::last(message).or_else(|| message.trim().lines().last().map(|line| line.trim().to_owned()));
     match last.filter(|line| !line.is_empty()) {
         Some(line) => format!("{how}; its last words: {line}"),
         None => how,
@@ -224,6 +229,13 @@ mod tests {
         "pending: ErrImagePull: not found"
     )]
     #[case::evicted(pod(&json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on memory" })), "exited: The node was low on memory")]
+    #[case::failed_with_its_container(
+        pod(&json!({ "phase": "Failed", "containerStatuses": [{
+            "name": "etcd", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": { "terminated": { "exitCode": 1 } },
+        }] })),
+        "exited: exit code 1"
+    )]
+    #[case::failed_without_a_word(pod(&json!({ "phase": "Failed" })), "exited: the Pod has failed")]
     #[case::crashed(
         scheduled(&json!({ "state": { "terminated": { "exitCode": 2, "message": "a\nunknown flag: --x\n" } } })),
         "exited: exit code 2; its last words: unknown flag: --x"
