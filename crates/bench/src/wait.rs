@@ -65,7 +65,8 @@ pub async fn healthy(asked: &[Endpoint], size: usize) -> Result<(), Failure> {
         && let Some(client) = turn.peek()
     {
         // One at a time, the one that answered before first: asking all of them so often would slow down what is measured.
-        let list = client.deadline(TURN).member_list(Consistency::Linearizable).await;
+        let client = client.deadline(TURN);
+        let list = Box::pin(client.member_list(Consistency::Linearizable)).await;
         if list.is_err() {
             turn.next();
         }

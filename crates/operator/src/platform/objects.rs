@@ -238,7 +238,8 @@ impl Reader {
         if !wish.is_some_and(|wish| is_wished(&wish.metadata, cluster)) {
             return Ok(None);
         }
-        let revision = members.map_or(NO_RECORD.to_owned(), |members| members.resource_version().unwrap_or_default());
+        let revision =
+            members.map_or_else(|| NO_RECORD.to_owned(), |members| members.resource_version().unwrap_or_default());
         let instances = pods.into_iter().flatten().collect();
         Ok(Some(Footing { record: Ok(RecordRevision(revision)), instances }))
     }
