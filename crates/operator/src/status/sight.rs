@@ -207,7 +207,7 @@ mod tests {
     fn members_that_are_silent_by_turns_do_not_keep_it_from_being_told() {
         let mut sight = looked_at();
         let told = (0..40).map(|step: u64| {
-            let turn: &'static [u8] = if step % 2 == 0 { &[0] } else { &[1] };
+            let turn: &'static [u8] = if step.is_multiple_of(2) { &[0] } else { &[1] };
             puts_aside(&mut sight, &pass(1100 + step * 100, silent(turn))).is_none()
         });
         assert!(told.collect::<Vec<_>>().contains(&true));

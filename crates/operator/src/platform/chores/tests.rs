@@ -226,7 +226,7 @@ fn a_lost_claim_is_made_again_and_a_small_one_grows() {
 fn a_chore_that_runs_is_not_begun_again_before_it_has_failed() {
     let (chores, now) = (Chores::default(), Instant::now());
     let give = Chore::give(Slot(0), "p".to_owned(), &json!({ keys::PERMIT: PERMIT }));
-    assert_eq!(chores.taken(vec![give.clone()], now), [give.clone()]);
+    assert_eq!(chores.taken(vec![give.clone()], now), std::slice::from_ref(&give));
     assert_eq!(chores.ready(vec![give.clone()], now + AGAIN), []);
     chores.done(&give);
     assert_eq!(chores.ready(vec![give.clone()], now), []);

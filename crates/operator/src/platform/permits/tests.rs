@@ -23,7 +23,7 @@ use crate::{
 /// What an API server was asked for, by verb and path.
 type Asked = Arc<Mutex<Vec<String>>>;
 
-/// One that answers changes of ConfigMaps with this code, and nothing else ever.
+/// One that answers changes of `ConfigMap`s with this code, and nothing else ever.
 fn server(code: StatusCode) -> (Client, Asked) {
     let asked = Asked::default();
     let heard = Arc::clone(&asked);
