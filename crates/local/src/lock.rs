@@ -5,6 +5,8 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -12,13 +14,18 @@ use thiserror::Error;
 
 use crate::process::{Identity, Life};
 
+/// How often and how long apart the lock is tried that somebody holds who has not signed: a manager that is about to, or a process that
+/// was forked from one that is gone and is about to become another program.
+const UNSIGNED_LOOKS: usize = 100;
+const UNSIGNED_PAUSE: Duration = Duration::from_millis(5);
+
 /// Why the lock was not taken.
 #[derive(Debug, Error)]
 pub enum LockError {
     /// Another manager runs.
     #[error("another manager keeps this cluster{}: stop it first, or use it", holder_text(.holder.as_ref()))]
     Held {
-        /// Who; unknown in the instant in which the holder has not signed yet.
+        /// Who; unknown where the holder has not signed.
         holder: Option<Identity>,
     },
     /// The file cannot be opened, locked or signed.
@@ -46,13 +53,23 @@ impl ManagerLock {
     pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
         let unusable = |source| LockError::Unusable { path: path.to_owned(), source };
         let mut file = open(path).map_err(unusable)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(LockError::Held { holder: signature(&mut file) }),
-            Err(error) => return Err(unusable(error.into())),
+        let mut looks = 0;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {
+                    sign(&mut file).map_err(unusable)?;
+                    return Ok(Self { file });
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(unusable(error.into())),
+            }
+            let holder = signature(&mut file).filter(|holder| holder.life() != Life::Gone);
+            if holder.is_some() || looks == UNSIGNED_LOOKS {
+                return Err(LockError::Held { holder });
+            }
+            looks += 1;
+            thread::sleep(UNSIGNED_PAUSE);
         }
-        sign(&mut file).map_err(unusable)?;
-        Ok(Self { file })
     }
 
     /// The manager that runs now. Reads the signature only: trying the lock could refuse a manager that starts meanwhile.
@@ -107,6 +124,19 @@ mod tests {
         assert!(refused.contains(&format!("PID {}", std::process::id())), "{refused}");
         drop(first);
         ManagerLock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_nobody_has_signed_is_waited_for_a_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let unsigned = open(&path).unwrap();
+        flock(&unsigned, FlockOperation::LockExclusive).unwrap();
+        let refused = ManagerLock::take(&path).unwrap_err();
+        assert!(matches!(refused, LockError::Held { holder: None }), "{refused}");
+        let waits = thread::spawn(move || ManagerLock::take(&path));
+        drop(unsigned);
+        waits.join().unwrap().unwrap();
     }
 
     #[test]
