@@ -24,24 +24,20 @@ struct Gist {
 
 impl Gist {
     fn of(plan: &Plan) -> Self {
-        let timeless = |reason: &Reason| match reason.clone() {
-            Reason::NotDeadYet { member, slot, limit, .. } => {
-                Reason::NotDeadYet { member, slot, silent: Duration::ZERO, limit }
-            }
-            Reason::VoterBehind { member, slot, .. } => Reason::VoterBehind { member, slot, behind: 0 },
-            Reason::PutOff { step, .. } => Reason::PutOff { step, why: Blocker::default(), tries: 0 },
-            reason => without_words(reason),
-        };
         Self {
             act: plan.act.as_ref().map(|(step, _)| step.clone()),
-            reasons: plan.reasons.iter().map(timeless).collect(),
+            reasons: plan.reasons.iter().cloned().map(gist_of).collect(),
         }
     }
 }
 
-/// The words of the system around: those of a kubelet that cannot pull an image alternate for hours.
-fn without_words(mut reason: Reason) -> Reason {
+/// A reason without what time alone changes, and without the words of the system around: those of a kubelet that cannot pull an image
+/// alternate for hours.
+fn gist_of(mut reason: Reason) -> Reason {
     match &mut reason {
+        Reason::NotDeadYet { silent, .. } => *silent = Duration::ZERO,
+        Reason::VoterBehind { behind, .. } => *behind = 0,
+        Reason::PutOff { why, tries, .. } => (*why, *tries) = (Blocker::default(), 0),
         Reason::RecordUnknown(why)
         | Reason::RosterUnknown(why)
         | Reason::AlarmsUnknown(why)
