@@ -26,7 +26,8 @@ fn the_log_of_a_member_is_printed_and_followed_through_its_restart_to_the_end_of
 
     let mut followed = Up::spawn(&mut home.command(&["logs", "a-0", "-f", "--tail", "1"]));
     // Whatever its last line is: what gRPC has to say is no JSON.
-    followed.await_line("");
+    let last = followed.await_line("");
+    assert!(home.ok(&["logs", "0", "--tail", "-1"]).lines().any(|line| line == last), "{last}");
     home.ok(&["kill", "0"]);
     followed.await_line(SERVES);
     home.ok(&["destroy", "--yes"]);
