@@ -101,7 +101,7 @@ struct Inner {
     lacks: watch::Sender<Option<String>>,
     /// The object of one of our names that is somebody else's.
     in_the_way: watch::Sender<Option<String>>,
-    /// The newest look, for steps that were planned on it and whose fence has just been checked against it.
+    /// The newest look, for steps that were planned on it. Each change of theirs names what it was seen as.
     seen: Mutex<Arc<Objects>>,
     /// Its slots: where members are still asked when the API server does not answer.
     slots: Mutex<BTreeMap<Slot, GroundSlot>>,
